@@ -1,0 +1,47 @@
+"""Gateways: proxies at the edge, with listeners of their own."""
+
+from dataclasses import dataclass
+
+from plait.model.ids import ObjectName, Origin
+from plait.model.services import Protocol
+from plait.model.traffic import Rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayListener:
+    """A listener of a Gateway, with the rules of the routes attached to it, in order.
+
+    `certificates` name Secrets; they are empty unless TLS is terminated here. `hostname` may be
+    `*.example.com`, or empty for every host.
+    """
+
+    name: str
+    port: int
+    protocol: Protocol
+    hostname: str = ""
+    tls: bool = False
+    certificates: tuple[ObjectName, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    attached_routes: int = 0
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """A Gateway whose class is ours."""
+
+    name: ObjectName
+    listeners: tuple[GatewayListener, ...]
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsCertificate:
+    """A certificate chain and its key, PEM. The key never appears in a repr."""
+
+    name: ObjectName
+    chain: bytes
+    key: bytes
+
+    def __repr__(self) -> str:
+        return f"TlsCertificate({self.name})"

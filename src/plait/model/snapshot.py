@@ -1,0 +1,98 @@
+"""The snapshot: the whole mesh at one revision, shared structurally from one revision to the next."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from plait.model.gateways import Gateway, TlsCertificate
+from plait.model.ids import ObjectName
+from plait.model.security import AuthorizationPolicy, MutualTlsMode
+from plait.model.services import Endpoint, Labels, Service, Workload
+from plait.model.traffic import ClusterKey, Frontend
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerAuthentication:
+    """A PeerAuthentication: `selector` empty for the whole namespace; `ports` are workload ports."""
+
+    name: ObjectName
+    selector: Labels
+    mode: MutualTlsMode | None
+    ports: tuple[tuple[int, MutualTlsMode], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectedPolicy:
+    """An authorization policy with the labels of the workloads it applies to (empty: all of its namespace)."""
+
+    policy: AuthorizationPolicy
+    selector: Labels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """One status condition; `status` is True, False or Unknown as Kubernetes writes it."""
+
+    type: str
+    status: str
+    reason: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParentStatus:
+    """The conditions of a route at one parent, as Gateway API reports them; `parent` is the parentRef as written."""
+
+    parent: tuple[tuple[str, str | int], ...]
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerStatus:
+    """The state of one Gateway listener."""
+
+    name: str
+    attached_routes: int
+    supported_kinds: tuple[tuple[str, str], ...]
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What the mesh says of one object. Only the parts that its kind has are filled."""
+
+    kind: str
+    name: ObjectName
+    generation: int
+    conditions: tuple[Condition, ...] = ()
+    parents: tuple[ParentStatus, ...] = ()
+    listeners: tuple[ListenerStatus, ...] = ()
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The mesh at one revision. Mappings are never changed after construction.
+
+    `services` is by host; `frontends` by (host, port); `endpoints` by cluster;
+    `identities` by cluster, the SPIFFE IDs of its endpoints.
+    `hosts` maps every unambiguous spelling of a service's name to its host.
+    """
+
+    revision: int
+    trust_domain: str
+    root_namespace: str = "istio-system"
+    services: Mapping[str, Service] = field(default_factory=dict[str, Service])
+    workloads: Mapping[ObjectName, Workload] = field(default_factory=dict[ObjectName, Workload])
+    frontends: Mapping[tuple[str, int], Frontend] = field(default_factory=dict[tuple[str, int], Frontend])
+    endpoints: Mapping[ClusterKey, tuple[Endpoint, ...]] = field(
+        default_factory=dict[ClusterKey, tuple[Endpoint, ...]]
+    )
+    identities: Mapping[ClusterKey, tuple[str, ...]] = field(default_factory=dict[ClusterKey, tuple[str, ...]])
+    peer_authentications: Mapping[str, tuple[PeerAuthentication, ...]] = field(
+        default_factory=dict[str, tuple[PeerAuthentication, ...]]
+    )
+    authorization: Mapping[str, tuple[SelectedPolicy, ...]] = field(
+        default_factory=dict[str, tuple[SelectedPolicy, ...]]
+    )
+    gateways: Mapping[ObjectName, Gateway] = field(default_factory=dict[ObjectName, Gateway])
+    certificates: Mapping[ObjectName, TlsCertificate] = field(default_factory=dict[ObjectName, TlsCertificate])

@@ -1,0 +1,78 @@
+"""What every configuration store can do: list, watch from a revision, and write sets of objects atomically.
+
+Objects are Kubernetes-shaped JSON documents. Each write gets the next revision, which is also the object's
+`metadata.resourceVersion` (as a decimal string). A commit is all or nothing and durable once it returns.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+Document = Mapping[str, Any]
+"""A Kubernetes object as JSON. Never changed in place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class ObjectKey:
+    """The key of a stored object; `namespace` is empty for cluster-scoped kinds, `group` for the core group."""
+
+    group: str
+    kind: str
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """One part of a commit. `document` None deletes. `expected` is the revision that the object must have now:
+    None means any, 0 means that it must not exist."""
+
+    key: ObjectKey
+    document: Document | None
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One change, in commit order. For DELETED, `document` is the last state."""
+
+    type: Literal["ADDED", "MODIFIED", "DELETED"]
+    key: ObjectKey
+    document: Document
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Objects as they stood at one revision."""
+
+    items: tuple[Document, ...]
+    revision: int
+
+
+class Store(Protocol):
+    """A configuration store."""
+
+    async def get(self, key: ObjectKey) -> Document | None:
+        """The object, or None."""
+        ...
+
+    async def list(self, *, group: str | None = None, kind: str | None = None, namespace: str | None = None) -> Listing:
+        """All objects of that group, kind and namespace (None: every one), ordered by key."""
+        ...
+
+    async def commit(self, writes: Sequence[Write]) -> tuple[Document, ...]:
+        """Write all or nothing; returns the documents as stored (for a deletion, the last state).
+
+        Raises ConflictError when an expectation does not hold and NotFoundError when what is to be deleted
+        does not exist.
+        """
+        ...
+
+    def watch(self, since: int, *, group: str | None = None, kind: str | None = None) -> AsyncIterator[Sequence[Change]]:
+        """Batches of changes after revision `since`, one batch a commit, for ever. Raises GoneError if they are lost."""
+        ...
+
+    async def close(self) -> None:
+        """Finish writing and release the store."""
+        ...

@@ -1,0 +1,56 @@
+# What people run. `make demo` and `make test` need nothing but Python 3.11 (venv, pip), make and git.
+PYTEST = .venv/bin/python -m pytest -q
+RUNTIME_PACKAGES = nftables=nft iproute2=ip
+TEST_PACKAGES = kubernetes-client=kubectl
+
+.PHONY: setup setup-test demo test all-tests check fix golden bench docs clean
+
+setup:
+	@tools/setup.sh $(RUNTIME_PACKAGES)
+
+setup-test:
+	@tools/setup.sh $(RUNTIME_PACKAGES) $(TEST_PACKAGES)
+
+demo: setup
+	@.venv/bin/plait demo
+
+test: setup-test
+	@$(MAKE) --no-print-directory check-static
+	$(PYTEST) -m "not long"
+
+all-tests: setup-test
+	@$(MAKE) --no-print-directory check-static
+	$(PYTEST)
+
+check: setup-test
+	@$(MAKE) --no-print-directory check-static
+	$(PYTEST) -m "not integration and not long"
+
+.PHONY: check-static
+check-static: typings/.complete
+	.venv/bin/ruff format --check -q .
+	.venv/bin/ruff check -q .
+	.venv/bin/codespell -q 3 src tests docs examples bench README.md ARCHITECTURE.md CONTRIBUTING.md
+	.venv/bin/lint-imports --no-cache >build/imports.log || { cat build/imports.log; exit 1; }
+	.venv/bin/pyright --warnings
+	.venv/bin/python tools/reference.py --check
+
+fix: setup
+	.venv/bin/ruff format -q .
+	.venv/bin/ruff check -q --fix .
+
+golden: setup
+	PLAIT_UPDATE_GOLDEN=1 $(PYTEST) tests/compiler
+
+bench: setup
+	.venv/bin/python -m bench
+
+docs: setup
+	.venv/bin/python tools/reference.py
+
+typings/.complete: tools/stubs.py uv.lock $(shell grep -rl --include=*.py _pb2 src tests 2>/dev/null)
+	@mkdir -p build
+	.venv/bin/python tools/stubs.py
+
+clean:
+	rm -rf .venv .uv build typings

@@ -7,7 +7,8 @@
     │   ├── AlreadyExistsError   an object of that name exists
     │   ├── ConflictError        the object changed since it was read
     │   ├── ForbiddenError       the caller may not do that
-    │   └── GoneError            the requested revision was compacted away
+    │   ├── GoneError            the requested revision was compacted away
+    │   └── StorageError         the store could not be written (disk full, no permission)
     ├── UnreachableError         no mesh answers there                exit 3
     └── DeadlineError            it took too long                     exit 5
 
@@ -80,6 +81,13 @@ class GoneError(RefusedError):
 
     reason = "Expired"
     status = 410
+
+
+class StorageError(RefusedError):
+    """The store could not be written; nothing was changed."""
+
+    reason = "InsufficientStorage"
+    status = 507
 
 
 class UnreachableError(PlaitError):

@@ -53,6 +53,11 @@ class Listing:
 class Store(Protocol):
     """A configuration store."""
 
+    @property
+    def revision(self) -> int:
+        """The newest revision."""
+        ...
+
     async def get(self, key: ObjectKey) -> Document | None:
         """The object, or None."""
         ...
@@ -69,8 +74,10 @@ class Store(Protocol):
         """
         ...
 
-    def watch(self, since: int, *, group: str | None = None, kind: str | None = None) -> AsyncIterator[Sequence[Change]]:
-        """Batches of changes after revision `since`, one batch a commit, for ever. Raises GoneError if they are lost."""
+    def watch(
+        self, since: int, *, group: str | None = None, kind: str | None = None
+    ) -> AsyncIterator[Sequence[Change]]:
+        """Batches of changes after revision `since`, one batch a commit, for ever; GoneError if they are lost."""
         ...
 
     async def close(self) -> None:

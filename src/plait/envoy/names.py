@@ -2,20 +2,29 @@
 
     cluster         HOST:PORT, HOST:PORT/SUBSET       route      HOST:PORT, the frontend it decides for
     direct cluster  direct/ADDRESS:PORT               scope      scope/KEY, KEY is ADDRESS:PORT or an authority
-    inbound cluster inbound/PORT                      listeners  outbound, inbound, publish/PORT, gateway/PORT
+    inbound cluster inbound/PORT                      listeners  outbound, inbound, inbound/PORT (explicit capture),
+                                                                 publish/PORT, gateway/PORT
 """
 
+import re
 from typing import Final
 
 OUTBOUND_LISTENER: Final = "outbound"
 INBOUND_LISTENER: Final = "inbound"
 PASSTHROUGH_CLUSTER: Final = "passthrough"
 BLACKHOLE_CLUSTER: Final = "blackhole"
+"""Never defined: what is sent there is answered with the route's status for a missing cluster."""
 XDS_CLUSTER: Final = "xds"
 OUTBOUND_SCOPES: Final = "outbound"
-IDENTITY_SECRET: Final = "identity"
-BUNDLE_SECRET: Final = "bundle"
+IDENTITY_SECRET: Final = "identity"  # noqa: S105 (a name, not a secret)
+BUNDLE_SECRET: Final = "bundle"  # noqa: S105
 DESTINATION_HEADER: Final = "x-plait-destination"
+DENIED_HEADER: Final = "x-plait-denied-by"
+MESH_SERVER_NAME: Final = "mesh.plait.dev"
+"""The TLS server name sidecars send, by which a permissive port tells the mesh's TLS from the app's own."""
+DIRECT_PREFIX: Final = "direct/"
+METADATA: Final = "plait"
+"""The namespace of our metadata on endpoints and routes."""
 
 
 def cluster(host: str, port: int, subset: str = "") -> str:
@@ -25,6 +34,8 @@ def cluster(host: str, port: int, subset: str = "") -> str:
 
 def parse_cluster(name: str) -> tuple[str, int, str] | None:
     """(host, port, subset) of a service's cluster; None for clusters that stand for no service."""
+    if name.startswith(DIRECT_PREFIX):
+        return None
     base, _, subset = name.partition("/")
     host, _, port = base.rpartition(":")
     if not host or not port.isdigit():
@@ -34,7 +45,13 @@ def parse_cluster(name: str) -> tuple[str, int, str] | None:
 
 def direct_cluster(address: str, port: int) -> str:
     """The cluster of one workload called by its own address."""
-    return f"direct/{address}:{port}"
+    return f"{DIRECT_PREFIX}{address}:{port}"
+
+
+def parse_direct_cluster(name: str) -> tuple[str, int] | None:
+    """(address, port) of a direct cluster; None for other clusters."""
+    address, _, port = name.removeprefix(DIRECT_PREFIX).rpartition(":")
+    return (address, int(port)) if name.startswith(DIRECT_PREFIX) and address and port.isdigit() else None
 
 
 def inbound_cluster(port: int) -> str:
@@ -68,6 +85,11 @@ def scope(key: str) -> str:
     return f"scope/{key}"
 
 
+def inbound_listener(port: int) -> str:
+    """The listener before a port of the workload in explicit capture."""
+    return f"inbound/{port}"
+
+
 def publish_listener(port: int) -> str:
     """The listener behind a port published on the machine's loopback."""
     return f"publish/{port}"
@@ -81,3 +103,17 @@ def gateway_listener(port: int) -> str:
 def gateway_secret(namespace: str, name: str) -> str:
     """The certificate that a gateway's listener takes from a Secret."""
     return f"certificate/{namespace}/{name}"
+
+
+_DENIAL = re.compile(r"rbac_access_denied_matched_policy\[(.*)\]")
+
+
+def policy_rule(policy: str, index: int) -> str:
+    """The name a rule of an authorization policy (`NAMESPACE/NAME`) bears in Envoy."""
+    return f"{policy}[{index}]"
+
+
+def parse_denial(details: str) -> str | None:
+    """The policy rule in Envoy's response code or connection termination details; "none": no ALLOW rule matched."""
+    found = _DENIAL.search(details)
+    return found.group(1) if found else None

@@ -31,6 +31,8 @@ class InboundPort:
     mode: InboundMode
     sidecar_port: int = 0
     policies: tuple[AuthorizationPolicy, ...] = ()
+    idle_timeout: float = 1.5
+    """Seconds after which an idle connection to the app is closed: below the app's own keep-alive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +59,9 @@ class OutboundCluster:
 
     `identities` are the SPIFFE IDs its endpoints may prove; with none the cluster is called in plaintext.
     `empty` says that no endpoint exists at all. `endpoints` (host names and ports) are given only for
-    Resolution.DNS, where Envoy resolves them itself.
+    Resolution.DNS, where Envoy resolves them itself. `mixed` says that some endpoints are outside the mesh
+    although `identities` are given: those are called in plaintext. `idle_timeout` (seconds) must be below the
+    keep-alive of whoever answers: the app where the server's sidecar passes bytes.
     """
 
     key: ClusterKey
@@ -66,6 +70,8 @@ class OutboundCluster:
     resolution: Resolution = Resolution.MESH
     identities: tuple[str, ...] = ()
     endpoints: tuple[tuple[str, int], ...] = ()
+    mixed: bool = False
+    idle_timeout: float = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +102,34 @@ class View:
     gateway: ObjectName | None = None
     gateway_ports: tuple[tuple[int, int], ...] = ()
     certificates: tuple[TlsCertificate, ...] = ()
+    policies: tuple[AuthorizationPolicy, ...] = ()
+    """The policies that apply to a gateway as a whole; those of sidecars are in `inbound`."""
     publish: tuple[tuple[int, int], ...] = ()
     """(listener port, app port) pairs opened on the machine's loopback through this sidecar."""
     outbound_port: int = 15001
     """Where captured outbound connections arrive; in explicit capture, the HTTP proxy's port."""
     mesh_addresses: tuple[str, ...] = ("240.240.0.0/16",)
     """The CIDR ranges that service addresses come from."""
+    workload_addresses: tuple[str, ...] = ()
+    """The CIDR ranges of workloads' own addresses: a connection there asks for the cluster `direct/ADDRESS:PORT`."""
+    unlisted: InboundPort | None = None
+    """How ports of the workload that `inbound` does not list are treated; None refuses them (number is ignored)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeKey:
+    """What chooses a frontend's routes: `key` is ADDRESS:PORT, or an authority in explicit capture."""
+
+    key: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameRecord:
+    """What DNS answers for a host; headless names have the addresses of their ready endpoints."""
+
+    host: str
+    addresses: tuple[str, ...]
+    ports: tuple[int, ...] = ()
+    headless: bool = False

@@ -1,0 +1,183 @@
+"""Checks one object against its kind's model and words what is wrong, all at once.
+
+A first pass finds unknown fields and wrong values; a second one, without the unknown fields, finds what they hid, and
+applies the rules across fields (`Model.broken`) wherever a part is otherwise right. So one run reports everything that
+can be told apart from a consequence of another mistake.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from plait.resources import names, paths, registry, wording
+from plait.resources.kind import Kind
+from plait.resources.meta import KubernetesObject
+from plait.resources.schema import BROKEN_RULES, Model
+from plait.resources.violations import Violation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What violations are about: the object, its file and the lines of its fields."""
+
+    resource: str
+    file: str = ""
+    lines: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @classmethod
+    def of(cls, document: Any, *, lines: Mapping[str, int], file: str) -> Self:
+        """The subject of a document, as far as it says what it is."""
+        if not isinstance(document, Mapping):
+            return cls(resource="", file=file, lines=lines)
+        metadata = document.get("metadata")
+        metadata = metadata if isinstance(metadata, Mapping) else {}
+        name = "/".join(str(metadata[key]) for key in ("namespace", "name") if metadata.get(key))
+        kind = document.get("kind")
+        label = " ".join(part for part in (kind if isinstance(kind, str) else "", name) if part)
+        return cls(resource=label, file=file, lines=lines)
+
+    def violation(self, path: str, problem: str, remedy: str = "") -> Violation:
+        """A violation of this object at a path."""
+        line = paths.line_of(path, self.lines)
+        return Violation(file=self.file, line=line, resource=self.resource, path=path, problem=problem, remedy=remedy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """An object that is right; `document` is without nulls."""
+
+    kind: Kind
+    model: KubernetesObject | None
+    document: Mapping[str, Any]
+
+
+def validate_object(document: Any, subject: Subject) -> Checked | tuple[Violation, ...]:
+    """The object's kind and model, or everything that is wrong with it."""
+    if not isinstance(document, Mapping):
+        return (subject.violation("", "must be an object with apiVersion and kind"),)
+    cleaned = without_nulls(document)
+    kind = _kind_of(cleaned, subject)
+    if isinstance(kind, tuple):
+        return kind
+    violations = list(names.broken_names(kind, cleaned, subject))
+    if kind.model is None:
+        header = {key: cleaned[key] for key in ("apiVersion", "kind", "metadata") if key in cleaned}
+        _, found = _checked(KubernetesObject, header, subject)
+        return tuple(violations + found) or Checked(kind=kind, model=None, document=cleaned)
+    if not isinstance(cleaned.get("status", {}), Mapping):
+        del cleaned["status"]
+    model, found = _checked(kind.model, cleaned, subject)
+    violations += found
+    if violations or model is None:
+        return tuple(dict.fromkeys(violations))
+    return Checked(kind=kind, model=model, document=cleaned)
+
+
+def _kind_of(document: Mapping[str, Any], subject: Subject) -> Kind | tuple[Violation, ...]:
+    missing = [
+        subject.violation(field, "Required value" if field not in document else "must be of type string")
+        for field in ("apiVersion", "kind")
+        if not isinstance(document.get(field), str) or not document[field]
+    ]
+    if missing:
+        return tuple(missing)
+    api_version, name = document["apiVersion"], document["kind"]
+    group, version = registry.split_api_version(api_version)
+    kind = registry.of(api_version, name)
+    if kind is None:
+        near = registry.nearest_kinds(name, group) or registry.nearest_kinds(name)
+        remedy = f"did you mean {' or '.join(near)}?" if near else ""
+        return (subject.violation("kind", f'no matches for kind "{name}" in version "{api_version}"', remedy),)
+    if not kind.stored_only and version not in kind.versions:
+        served = ", ".join(f"{group}/{each}" if group else each for each in kind.versions)
+        problem = f'no matches for kind "{name}" in version "{api_version}"'
+        return (subject.violation("apiVersion", problem, f"served: {served}"),)
+    return kind
+
+
+def _checked(
+    model: type[KubernetesObject], document: dict[str, Any], subject: Subject
+) -> tuple[KubernetesObject | None, list[Violation]]:
+    """The model, and violations."""
+    try:
+        checked = model.model_validate(document)
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+    else:
+        return checked, [subject.violation(paths.join(path), problem) for path, problem in broken_rules(checked)]
+    unknown = [item for item in errors if item["type"] == "extra_forbidden"]
+    rest = _second_pass(model, without(document, [item["loc"] for item in unknown]))
+    return None, [*_worded(unknown, model, subject), *_worded(rest, model, subject)]
+
+
+def _second_pass(model: type[KubernetesObject], document: dict[str, Any]) -> list[ErrorDetails]:
+    try:
+        model.model_validate(document, context={BROKEN_RULES: True})
+    except ValidationError as error:
+        return error.errors(include_url=False)
+    return []
+
+
+def _worded(errors: list[ErrorDetails], model: type[KubernetesObject], subject: Subject) -> Iterator[Violation]:
+    for error in errors:
+        location = error["loc"]
+        if error["type"] == "too_short" and _has_wrong_items(location, errors):
+            continue
+        if error["type"] == BROKEN_RULES:
+            for path, problem in error["ctx"]["findings"]:
+                yield subject.violation(paths.join((*location, *path)), problem)
+            continue
+        path = tuple(part for part in location if part != "[key]")
+        problem, remedy = wording.word(error, model)
+        yield subject.violation(paths.join(path), problem, remedy)
+
+
+def _has_wrong_items(location: tuple[str | int, ...], errors: list[ErrorDetails]) -> bool:
+    """Whether a list seems too short only because pydantic does not count its wrong items."""
+    size = len(location)
+    return any(len(error["loc"]) > size and error["loc"][:size] == location for error in errors)
+
+
+def broken_rules(model: Model, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every rule across fields that is broken anywhere inside a model."""
+    for finding in model.broken():
+        yield (*path, *finding.path), finding.problem
+    for name, value in model:
+        if name in model.model_fields_set:
+            alias = type(model).model_fields[name].alias or name
+            yield from _broken_inside(value, (*path, alias))
+
+
+def _broken_inside(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if isinstance(value, Model):
+        yield from broken_rules(value, path)
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            yield from _broken_inside(item, (*path, index))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if isinstance(item, Model):
+                yield from broken_rules(item, (*path, key))
+
+
+def without_nulls(value: Any) -> Any:
+    """The value without fields that are null: in JSON for Kubernetes they count as left out."""
+    if isinstance(value, Mapping):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [without_nulls(item) for item in value]
+    return value
+
+
+def without(document: dict[str, Any], locations: list[tuple[str | int, ...]]) -> dict[str, Any]:
+    """A copy without the fields at those places."""
+    copy = without_nulls(document)
+    for location in locations:
+        holder: Any = copy
+        for part in location[:-1]:
+            holder = holder[part]
+        holder.pop(location[-1], None)
+    return copy

@@ -1,0 +1,168 @@
+"""Words for pydantic's errors, in the manner of Kubernetes' API server, with the nearest name where one is close."""
+
+import types
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic_core import ErrorDetails
+
+from plait.resources import paths
+from plait.resources.formats import SAYINGS
+from plait.resources.schema import Model
+
+_EXPECTED = {
+    "string_type": "string",
+    "int_type": "integer",
+    "int_from_float": "integer",
+    "bool_type": "boolean",
+    "float_type": "number",
+    "tuple_type": "array",
+    "dict_type": "object",
+    "model_type": "object",
+    "model_attributes_type": "object",
+}
+_SHOWN = 80
+
+
+def word(error: ErrorDetails, model: type[Model]) -> tuple[str, str]:
+    """Problem and remedy of an error."""
+    kind, value, context = error["type"], error.get("input"), error.get("ctx", {})
+    if kind in _EXPECTED:
+        return _wrong_type(_EXPECTED[kind], value)
+    if kind == "extra_forbidden":
+        return _unknown_field(error["loc"], model)
+    special = _SPECIAL.get(kind)
+    if special is not None:
+        return special(value, context)
+    return f"{_invalid(value)}{error['msg']}", ""
+
+
+def _missing(_value: Any, _context: Mapping[str, Any]) -> tuple[str, str]:
+    return "Required value", ""
+
+
+def _pattern(value: Any, context: Mapping[str, Any]) -> tuple[str, str]:
+    pattern = context["pattern"]
+    return f"{_invalid(value)}{SAYINGS.get(pattern, f'must match {pattern}')}", ""
+
+
+def _literal(value: Any, context: Mapping[str, Any]) -> tuple[str, str]:
+    supported = str(context["expected"]).replace(" or ", ", ").replace("'", '"')
+    names = [name.strip('" ') for name in supported.split(",")]
+    near = paths.nearest(value, names) if isinstance(value, str) else ""
+    folded = {name.lower(): name for name in names}
+    near = folded.get(str(value).lower(), near)
+    return f"Unsupported value: {show(value)}: supported values: {supported}", f'did you mean "{near}"?' if near else ""
+
+
+def _limit(words: str, key: str) -> Callable[[Any, Mapping[str, Any]], tuple[str, str]]:
+    def worded(value: Any, context: Mapping[str, Any]) -> tuple[str, str]:
+        return f"{_invalid(value)}{words.format(context[key])}", ""
+
+    return worded
+
+
+def _too_many(value: Any, context: Mapping[str, Any]) -> tuple[str, str]:
+    count = len(value) if isinstance(value, (list, tuple, dict)) else context.get("actual_length")
+    return f"Too many: {count}: must have at most {context['max_length']} items", ""
+
+
+def _too_few(_value: Any, context: Mapping[str, Any]) -> tuple[str, str]:
+    count = context["min_length"]
+    return f"Invalid value: should have at least {count} item{'s' if count > 1 else ''}", ""
+
+
+_SPECIAL: dict[str, Callable[[Any, Mapping[str, Any]], tuple[str, str]]] = {
+    "missing": _missing,
+    "string_pattern_mismatch": _pattern,
+    "literal_error": _literal,
+    "string_too_long": _limit("may not be longer than {}", "max_length"),
+    "string_too_short": _limit("should be at least {} chars long", "min_length"),
+    "greater_than_equal": _limit("should be greater than or equal to {}", "ge"),
+    "less_than_equal": _limit("should be less than or equal to {}", "le"),
+    "too_long": _too_many,
+    "too_short": _too_few,
+}
+
+
+def show(value: Any) -> str:
+    """A value as JSON writes it, cut short."""
+    if isinstance(value, str):
+        return f'"{value if len(value) <= _SHOWN else value[:_SHOWN] + "..."}"'
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return type_name(value) if isinstance(value, (list, tuple, dict)) else str(value)
+
+
+def type_name(value: Any) -> str:
+    """The JSON type of a value."""
+    names = ((bool, "boolean"), (str, "string"), (int, "integer"), (float, "number"), (Mapping, "object"))
+    for kind, name in names:
+        if isinstance(value, kind):
+            return name
+    return "null" if value is None else "array"
+
+
+def _invalid(value: Any) -> str:
+    return f"Invalid value: {show(value)}: "
+
+
+def _wrong_type(expected: str, value: Any) -> tuple[str, str]:
+    actual = type_name(value)
+    shown = f" ({show(value)})" if actual not in ("array", "object", "null") else ""
+    remedy = ""
+    if expected == "string" and actual in ("integer", "number", "boolean"):
+        remedy = f'put it in quotes: "{show(value)}"'
+    elif expected in ("integer", "boolean", "number") and actual == "string":
+        remedy = "leave the quotes out"
+    elif expected == "array":
+        remedy = "write it as a list, each item with '- '"
+    return f"must be of type {expected}, not {actual}{shown}", remedy
+
+
+def _unknown_field(location: tuple[str | int, ...], model: type[Model]) -> tuple[str, str]:
+    name = str(location[-1])
+    owner = model_at(model, location[:-1])
+    known = [field.alias or key for key, field in owner.model_fields.items()] if owner else []
+    near = paths.nearest(name, known)
+    problem = f'unknown field "{paths.join(location)}"'
+    if near:
+        return problem, f'did you mean "{near}"?'
+    shown = ", ".join(sorted(known))
+    return problem, f"known fields here: {shown}" if shown else ""
+
+
+def model_at(model: type[Model], location: tuple[str | int, ...]) -> type[Model] | None:
+    """The model of the part at a place inside an object."""
+    current: Any = model
+    for part in location:
+        owner = _model_in(current)
+        if isinstance(part, str) and owner is not None and not _is_mapping(current):
+            fields = {field.alias or key: field for key, field in owner.model_fields.items()}
+            if part not in fields:
+                return None
+            current = fields[part].annotation
+    return _model_in(current)
+
+
+def _is_mapping(annotation: Any) -> bool:
+    return get_origin(_plain(annotation)) is dict
+
+
+def _plain(annotation: Any) -> Any:
+    """An annotation without Annotated and Optional."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _plain(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+        return _plain(kinds[0])
+    return annotation
+
+
+def _model_in(annotation: Any) -> type[Model] | None:
+    plain = _plain(annotation)
+    if isinstance(plain, type) and issubclass(plain, Model):
+        return plain
+    arguments = [kind for kind in get_args(plain) if kind is not Ellipsis]
+    return _model_in(arguments[-1]) if arguments else None

@@ -1,0 +1,94 @@
+"""`plait apply`: put a set of objects into force, all of it or nothing.
+
+With `--wait` the command returns when the proxies that need the change hold it: each that serves or uses what changed.
+Where none does, that is success, and said so.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from plait.cli import context, documents, durations, options
+from plait.cli.errors import UsageError
+from plait.cli.output import note, say
+from plait.cli.render import Output, show_value
+from plait.errors import DeadlineError, RefusedError
+
+if TYPE_CHECKING:
+    from plait.api.client import Client
+
+DEFAULT_WAIT = "30s"
+
+Wait = Annotated[
+    str | None,
+    typer.Option(
+        "--wait", metavar="[TIME]", help=f"Wait until the proxies that need it hold it (at most {DEFAULT_WAIT})."
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and compare only; change nothing.")]
+Prune = Annotated[bool, typer.Option("--prune", help="Delete what this owner applied before and is not here any more.")]
+
+
+def apply(  # noqa: PLR0913 - a typer command: its parameters are its options
+    files: options.Files,
+    more: options.MorePaths = None,
+    *,
+    wait: Wait = None,
+    dry_run: DryRun = False,
+    prune: Prune = False,
+    owner: options.Owner = "",
+    output: options.Format = Output.TABLE,
+) -> None:
+    """Put the objects in these files into force, all or nothing."""
+    if prune and not owner:
+        raise UsageError("--prune needs to know whose set this is", "add --owner NAME, the same each time")
+    limit = None if wait is None else durations.seconds(wait)
+    loaded = documents.read_correct(files, more)
+    request = {
+        "documents": [documents.with_source(document) for document in loaded],
+        "dryRun": dry_run,
+        "prune": prune,
+        "owner": owner,
+        "fieldManager": "plait",
+    }
+    with context.current().client() as client:
+        answer: dict[str, Any] = dict(client.post("/plait/v1/apply", request))
+        if limit is not None and not dry_run:
+            answer["settled"] = settled(client, answer.get("revision", 0), limit)
+    _show(answer, output, dry_run=dry_run)
+
+
+def settled(client: "Client", revision: int, limit: float) -> Mapping[str, Any]:
+    """Wait until every proxy that needs that revision holds it; raises DeadlineError, or RefusedError with reasons."""
+    request = {"revision": revision, "timeout": limit}
+    answer: Mapping[str, Any] = client.post("/plait/v1/wait", request, timeout=limit + 10)
+    if refused := answer.get("refused") or ():
+        reasons = "; ".join(f"{name['namespace']}/{name['name']}: {name['message']}" for name in refused)
+        raise RefusedError(f"the change is stored, but proxies refused it: {reasons}", "see `plait proxy list`")
+    if pending := answer.get("pending") or ():
+        raise DeadlineError(
+            f"the change is stored, but after {durations.short(limit)} these proxies do not hold it yet:"
+            f" {', '.join(pending)}",
+            "see `plait proxy list`",
+        )
+    return answer
+
+
+def _show(answer: Mapping[str, Any], output: Output, *, dry_run: bool) -> None:
+    if output in (Output.JSON, Output.YAML):
+        show_value(answer, output)
+        return
+    results: Sequence[Mapping[str, Any]] = answer["results"]
+    for result in results:
+        say(f"{documents.label(dict(result))} {result['result']}{' (dry run)' if dry_run else ''}")
+        if result.get("note"):
+            note(f"  note: {result['note']}")
+    if (state := answer.get("settled")) is not None:
+        proxies = state.get("proxies") or ()
+        took = durations.short(float(state.get("seconds") or 0))
+        say(f"{_count(proxies)} in {took}." if proxies else "No proxy needs this change; nothing to wait for.")
+
+
+def _count(proxies: Sequence[str]) -> str:
+    return "1 proxy holds it" if len(proxies) == 1 else f"{len(proxies)} proxies hold it"

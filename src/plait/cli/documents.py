@@ -1,0 +1,50 @@
+"""YAML from the command line, ready to be sent: read, and marked with where each line came from.
+
+The annotation `plait.dev/source` carries file and lines, so that `plait why` and conditions can name them; it is never
+part of what makes two objects equal.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from plait.cli.errors import UsageError
+from plait.errors import InvalidInputError
+from plait.resources.parse import SOURCE_ANNOTATION, write_source
+from plait.resources.yaml import Document, Loaded, load_paths
+
+
+def read(files: Sequence[Path], more: Sequence[Path] | None) -> Loaded:
+    """Everything in the files, folders and standard input (`-`)."""
+    paths = [*files, *(more or ())]
+    if not paths:
+        raise UsageError("no files given", "name them with -f PATH")
+    return load_paths(paths, sys.stdin)
+
+
+def read_correct(files: Sequence[Path], more: Sequence[Path] | None) -> tuple[Document, ...]:
+    """Like `read`, where text that is no YAML ends the command with every mistake."""
+    loaded = read(files, more)
+    if loaded.violations:
+        raise InvalidInputError(loaded.violations)
+    if not loaded.documents:
+        raise UsageError("there is nothing in these files", "each object starts with apiVersion, kind and metadata")
+    return loaded.documents
+
+
+def with_source(document: Document) -> dict[str, Any]:
+    """The object, annotated with the file and the lines it was written on."""
+    value = dict(document.value)
+    metadata = dict(value.get("metadata") or {})
+    annotations = {**(metadata.get("annotations") or {}), SOURCE_ANNOTATION: write_source(document)}
+    return {**value, "metadata": {**metadata, "annotations": annotations}}
+
+
+def label(document: dict[str, Any]) -> str:
+    """How an object is named in messages: `httproute/reviews`, with its namespace unless it is the default one."""
+    metadata = document.get("metadata") or {}
+    namespace = document.get("namespace") or metadata.get("namespace") or ""
+    name = document.get("name") or metadata.get("name")
+    where = f" in {namespace}" if namespace not in ("", "default") else ""
+    return f"{str(document.get('kind', '')).lower()}/{name}{where}"

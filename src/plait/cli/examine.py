@@ -1,0 +1,190 @@
+"""What `plait doctor` looks at: one small function a question, each giving findings.
+
+Questions about this machine need no mesh: they are answered also when nothing runs, which is when they matter most.
+"""
+
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from plait.cli import quick_status
+from plait.cli.context import Mesh
+from plait.errors import PlaitError
+
+LITTLE_SPACE = 200 << 20
+EXPIRY_WARNING = timedelta(days=30)
+
+State = Literal["ok", "warning", "problem"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one look found: `remedy` says what to do unless the state is ok."""
+
+    check: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+def envoy(mesh: Mesh) -> Iterator[Finding]:
+    """Whether the data plane's binary is there and runs."""
+    from plait.node import settings
+
+    try:
+        binary = settings.find_envoy(settings.load(mesh.environment, state_dir=mesh.state_dir))
+    except PlaitError as error:
+        yield Finding(check="envoy", state="problem", detail=error.problem, remedy=error.remedy)
+        return
+    try:
+        done = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        yield Finding(check="envoy", state="problem", detail=f"{binary} does not run: {error}", remedy=_REINSTALL)
+        return
+    version = next((part for part in done.stdout.split("/") if part[:1].isdigit() and "." in part), "")
+    if done.returncode or not version:
+        yield Finding(check="envoy", state="problem", detail=f"{binary} does not run", remedy=_REINSTALL)
+    else:
+        yield Finding(check="envoy", state="ok", detail=f"{version} at {binary}")
+
+
+_REINSTALL = "install it again: make setup"
+
+
+def capture(mesh: Mesh) -> Iterator[Finding]:
+    """Whether this user can capture traffic transparently."""
+    del mesh
+    if os.geteuid() != 0:
+        yield Finding(
+            check="capture", state="warning", detail="you are not root: explicit capture only",
+            remedy="it cannot refuse plaintext between processes of this machine; run as root for transparent capture",
+        )  # fmt: skip
+        return
+    missing = {"ip": "iproute2", "nft": "nftables"}
+    missing = {tool: package for tool, package in missing.items() if not shutil.which(tool)}
+    for tool, package in missing.items():
+        yield Finding(
+            check="capture", state="problem", detail=f"the command `{tool}` is missing", remedy=f"install {package}"
+        )
+    if not missing:
+        yield Finding(check="capture", state="ok", detail="transparent capture is possible (root, ip, nft)")
+
+
+def state_directory(mesh: Mesh) -> Iterator[Finding]:
+    """Whether the state directory is ours, private where it must be, and has room."""
+    if not mesh.state_dir.exists():
+        yield Finding(check="state", state="warning", detail=f"{mesh.state_dir} does not exist yet",
+                      remedy="`plait up` makes it")  # fmt: skip
+        return
+    yield from _private(mesh.state_dir / "control")
+    free = shutil.disk_usage(mesh.state_dir).free
+    if free < LITTLE_SPACE:
+        yield Finding(check="state", state="problem", detail=f"only {free >> 20} MB are free for {mesh.state_dir}",
+                      remedy="free some space: nothing can be applied on a full disk")  # fmt: skip
+    else:
+        yield Finding(check="state", state="ok", detail=f"{mesh.state_dir}, {free >> 20} MB free")
+
+
+def _private(folder: Path) -> Iterator[Finding]:
+    try:
+        mode = stat.S_IMODE(folder.stat().st_mode)
+    except OSError:
+        return
+    if mode & 0o077:
+        yield Finding(check="state", state="problem", detail=f"{folder} can be read by others (mode {mode:o})",
+                      remedy=f"chmod 700 {folder}: it holds the authority's keys")  # fmt: skip
+
+
+def certificates(mesh: Mesh) -> Iterator[Finding]:
+    """Whether the authority's certificates live long enough."""
+    folder = mesh.state_dir / "control/ca"
+    try:
+        files = sorted(folder.glob("*.crt"))
+    except OSError:
+        return
+    for file in files:
+        yield _expiry(file)
+
+
+def _expiry(file: Path) -> Finding:
+    from cryptography import x509
+
+    try:
+        end = x509.load_pem_x509_certificate(file.read_bytes()).not_valid_after_utc
+    except (OSError, ValueError) as error:
+        return Finding(check="certificates", state="problem", detail=f"{file} cannot be read: {error}",
+                       remedy="restore it from a copy; without it no certificate can be signed")  # fmt: skip
+    left = end - datetime.now(UTC)
+    until = f"{file.stem} certificate is valid until {end:%Y-%m-%d}"
+    if left < timedelta(0):
+        return Finding(check="certificates", state="problem", detail=f"the {file.stem} certificate has expired",
+                       remedy="renew the authority: every call between services fails")  # fmt: skip
+    if left < EXPIRY_WARNING:
+        return Finding(check="certificates", state="problem", detail=f"the {until}, {left.days} days from now",
+                       remedy="renew the authority before that day")  # fmt: skip
+    return Finding(check="certificates", state="ok", detail=f"the {until}")
+
+
+def control(mesh: Mesh) -> Iterator[Finding]:
+    """Whether the mesh answers, its machines are connected, and its proxies took what they were sent."""
+    if not mesh.server and quick_status.fetch(mesh.run_dir / "api.sock") is None and not _elsewhere(mesh):
+        yield Finding(check="mesh", state="warning", detail=f"no mesh runs with its state in {mesh.state_dir}",
+                      remedy="start one: plait up")  # fmt: skip
+        return
+    try:
+        with mesh.client() as client:
+            status, proxies = client.get("/plait/v1/status"), client.get("/plait/v1/proxies")
+    except PlaitError as error:
+        yield Finding(check="mesh", state="problem", detail=error.problem, remedy=error.remedy)
+        return
+    yield from _status(status)
+    for proxy in proxies:
+        yield from _proxy(proxy)
+
+
+def _elsewhere(mesh: Mesh) -> bool:
+    return (mesh.run_dir / "endpoints.json").exists() and not os.access(mesh.run_dir / "api.sock", os.W_OK)
+
+
+def _status(status: Mapping[str, Any]) -> Iterator[Finding]:
+    for problem in status.get("problems") or ():
+        yield Finding(check="mesh", state="problem", detail=problem, remedy="see `plait status`")
+    for machine in status.get("nodes") or ():
+        if not machine.get("connected"):
+            yield Finding(
+                check="node", state="problem", detail=f"the machine {machine['name']} is not connected",
+                remedy="there: is its node agent running, and does it reach control? Its traffic goes on meanwhile",
+            )  # fmt: skip
+    if status.get("ready"):
+        yield Finding(check="mesh", state="ok", detail="control answers and this machine's node agent is connected")
+    else:
+        yield Finding(check="mesh", state="problem", detail="control answers, but no node agent of this machine does",
+                      remedy="start it: plait node (or plait down, plait up)")  # fmt: skip
+
+
+def _proxy(proxy: Mapping[str, Any]) -> Iterator[Finding]:
+    name = f"{proxy['namespace']}/{proxy['name']}"
+    for refusal in proxy.get("refused") or ():
+        source = refusal.get("source") or {}
+        cause = f"mend {source['kind']} {source['namespace']}/{source['name']}" if source else "see `plait proxy logs`"
+        yield Finding(check="proxies", state="problem", detail=f"{name} refused a change: {refusal['message']}",
+                      remedy=f"{cause}; its last good configuration is in force")  # fmt: skip
+    if not proxy.get("connected"):
+        yield Finding(check="proxies", state="problem", detail=f"{name} is not connected",
+                      remedy=f"see `plait proxy logs {proxy['name']} -n {proxy['namespace']}`")  # fmt: skip
+
+
+EXAMINATIONS: tuple[Callable[[Mesh], Iterator[Finding]], ...] = (
+    envoy,
+    capture,
+    state_directory,
+    certificates,
+    control,
+)
+"""Everything that is looked at, in order."""

@@ -1,0 +1,71 @@
+"""`plait proxy`: the Envoys of the mesh, what each holds, and what it says."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from plait.cli import context, options
+from plait.cli.output import note, say
+from plait.cli.render import Column, Output, Row, column, show_rows, show_value
+from plait.cli.why import where
+
+group = typer.Typer(help="The proxies of the mesh: list, config, logs.", rich_markup_mode=None)
+
+
+def _state(row: Row) -> str:
+    if row.get("refused"):
+        return "refused"
+    if not row.get("connected"):
+        return "disconnected"
+    return "synced" if row.get("synced") else "behind"
+
+
+PROXIES = (
+    column("NAMESPACE", "namespace"),
+    column("NAME", "name"),
+    column("KIND", "kind"),
+    Column(title="STATE", cell=_state),
+    column("NODE", "node"),
+    column("RESOURCES", "resources", right=True),
+    Column(title="REFUSED", cell=lambda row: [refusal["type"] for refusal in row.get("refused") or ()], wide=True),
+)
+
+
+@group.command("list")
+def list_proxies(output: options.Format = Output.TABLE) -> None:
+    """List the proxies: whether each is connected and holds its newest configuration."""
+    with context.current().client() as client:
+        rows: list[Mapping[str, Any]] = list(client.get("/plait/v1/proxies"))
+    show_rows(rows, PROXIES, output, empty="No proxies. Start a workload: plait run --name hello -- COMMAND...")
+    if output in (Output.TABLE, Output.WIDE):
+        for row in rows:
+            for refusal in row.get("refused") or ():
+                place = where(refusal.get("source"))
+                note(f"{row['namespace']}/{row['name']} refused {refusal['type']}: {refusal['message']}"
+                     f"{f'  [{place}]' if place else ''}")  # fmt: skip
+
+
+@group.command("config")
+def config(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the workload or gateway.")],
+    namespace: options.Namespace = "default",
+    output: options.Format = Output.JSON,
+) -> None:
+    """Show the whole configuration that a proxy holds."""
+    with context.current().client() as client:
+        value = client.get(f"/plait/v1/proxies/{namespace}/{name}/config")
+    show_value(value, Output.JSON if output in (Output.TABLE, Output.WIDE) else output)
+
+
+@group.command("logs")
+def logs(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the workload or gateway.")],
+    namespace: options.Namespace = "default",
+    lines: Annotated[int, typer.Option("--tail", metavar="N", help="Only the last N lines; 0: all.")] = 100,
+) -> None:
+    """Show what the proxy of a workload of this machine wrote to its log."""
+    from plait.node import client
+
+    for line in client.proxy_log(context.current().node_socket, namespace, name, lines=lines):
+        say(line)

@@ -18,6 +18,7 @@ HEADER_VALUE_PATTERN = r"^[!-~]+([\t ]?[!-~]+)*$"
 GATEWAY_DURATION_PATTERN = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"
 SERVICE_NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 PORT_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+LABEL_VALUE_PATTERN = r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$"
 PATH_CHARACTERS = r"^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})+$"
 CONTROLLER_PATTERN = (
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[A-Za-z0-9\/\-._~%!$&'()*+,;=:]+$"
@@ -34,6 +35,8 @@ SAYINGS = {
     HEADER_VALUE_PATTERN: "a value consists of visible ASCII characters, without spaces at its ends",
     GATEWAY_DURATION_PATTERN: "a duration (GEP-2257) is one to four whole numbers with units h, m, s or ms, like 1m30s",
     SERVICE_NAME_PATTERN: "a DNS-1035 label consists of lower case letters, digits and '-', and starts with a letter",
+    LABEL_VALUE_PATTERN: "a label value is empty or consists of letters, digits, '-', '_' and '.'",
+    PATH_CHARACTERS: "a path consists of the characters that RFC 3986 allows in paths",
     CONTROLLER_PATTERN: "a controller name is a domain, '/' and a path, like plait.dev/gateway",
 }
 
@@ -48,6 +51,7 @@ HeaderName = Annotated[str, Field(min_length=1, max_length=256, pattern=HEADER_N
 HeaderValue = Annotated[str, Field(min_length=1, max_length=4096, pattern=HEADER_VALUE_PATTERN)]
 GatewayDuration = Annotated[str, Field(pattern=GATEWAY_DURATION_PATTERN)]
 PathText = Annotated[str, Field(max_length=1024)]
+LabelValue = Annotated[str, Field(max_length=63, pattern=LABEL_VALUE_PATTERN)]
 ControllerName = Annotated[str, Field(min_length=1, max_length=253, pattern=CONTROLLER_PATTERN)]
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
@@ -62,3 +66,27 @@ def duration_seconds(text: str) -> float | None:
     if not parts or "".join(part[0] for part in parts) != text:
         return None
     return sum(float(part[1]) * _UNITS[part[2]] for part in parts)
+
+
+_QUALIFIED = re.compile(r"(?:([^/]*)/)?((?:[A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])")
+_LABEL_VALUE = re.compile(LABEL_VALUE_PATTERN)
+_LABEL_LENGTH = 63
+_NAME_LENGTH = 253
+
+
+def fits(pattern: str, text: str, limit: int) -> bool:
+    """Whether a whole text matches a pattern and is not too long."""
+    return len(text) <= limit and re.fullmatch(pattern, text) is not None
+
+
+def is_qualified(key: str) -> bool:
+    """Whether a text may be the key of a label or annotation."""
+    match = _QUALIFIED.fullmatch(key)
+    if match is None or len(match[2]) > _LABEL_LENGTH:
+        return False
+    return match[1] is None or fits(SUBDOMAIN_PATTERN, match[1], _NAME_LENGTH)
+
+
+def is_label_value(value: str) -> bool:
+    """Whether a text may be the value of a label."""
+    return len(value) <= _LABEL_LENGTH and _LABEL_VALUE.fullmatch(value) is not None

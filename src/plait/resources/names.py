@@ -4,33 +4,37 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from plait.resources.formats import LABEL_PATTERN, SAYINGS, SUBDOMAIN_PATTERN
+from plait.resources.formats import (
+    LABEL_PATTERN,
+    SAYINGS,
+    SUBDOMAIN_PATTERN,
+    fits,
+    is_label_value,
+    is_qualified,
+)
 from plait.resources.kind import Kind
+from plait.resources.values import as_object
 from plait.resources.violations import Violation
 
 if TYPE_CHECKING:
     from plait.resources.validation import Subject
 
-_QUALIFIED = re.compile(r"^(?:([^/]*)/)?((?:[A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$")
-_LABEL_VALUE = re.compile(r"^(?:(?:[A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")
 _LABEL_LENGTH = 63
 _NAME_LENGTH = 253
 
 
 def broken_names(kind: Kind, document: Mapping[str, Any], subject: "Subject") -> Iterator[Violation]:
     """What is wrong with the names in an object's metadata; types are checked elsewhere."""
-    metadata = document.get("metadata", {})
-    if not isinstance(metadata, Mapping):
+    metadata = as_object(document.get("metadata", {}))
+    if metadata is None:
         return
     yield from _broken_name(kind, metadata, subject)
     namespace = metadata.get("namespace")
-    if isinstance(namespace, str) and not _fits(LABEL_PATTERN, namespace, _LABEL_LENGTH):
+    if isinstance(namespace, str) and not fits(LABEL_PATTERN, namespace, _LABEL_LENGTH):
         problem = f'Invalid value: "{namespace}": {SAYINGS[LABEL_PATTERN]}'
         yield subject.violation("metadata.namespace", problem)
     for field in ("labels", "annotations"):
-        values = metadata.get(field)
-        if isinstance(values, Mapping):
-            yield from _broken_labels(field, values, subject)
+        yield from _broken_labels(field, as_object(metadata.get(field)) or {}, subject)
 
 
 def _broken_name(kind: Kind, metadata: Mapping[str, Any], subject: "Subject") -> Iterator[Violation]:
@@ -48,21 +52,17 @@ def _broken_name(kind: Kind, metadata: Mapping[str, Any], subject: "Subject") ->
         return
     pattern = kind.model.name_pattern
     limit = _NAME_LENGTH if pattern == SUBDOMAIN_PATTERN else _LABEL_LENGTH
-    if not _fits(pattern, name, limit):
+    if not fits(pattern, name, limit):
         problem = f'Invalid value: "{name}": {SAYINGS[pattern]} (at most {limit} characters)'
         near = re.sub(r"[^a-z0-9.-]+", "-", name.lower()).strip("-.")
-        remedy = f'for example "{near}"' if near and _fits(pattern, near, limit) else ""
+        remedy = f'for example "{near}"' if near and fits(pattern, near, limit) else ""
         yield subject.violation("metadata.name", problem, remedy)
-
-
-def _fits(pattern: str, text: str, limit: int) -> bool:
-    return len(text) <= limit and re.fullmatch(pattern.removeprefix("^").removesuffix("$"), text) is not None
 
 
 def _broken_labels(field: str, values: Mapping[str, Any], subject: "Subject") -> Iterator[Violation]:
     for key, value in values.items():
         path = f"metadata.{field}[{key}]"
-        if isinstance(key, str) and not is_qualified(key):
+        if not is_qualified(key):
             problem = (
                 f'Invalid value: "{key}": a key consists of letters, digits, "-", "_" and ".", starts and ends with a '
                 "letter or digit, has at most 63 characters, and may have a DNS name and / in front"
@@ -74,16 +74,3 @@ def _broken_labels(field: str, values: Mapping[str, Any], subject: "Subject") ->
                 "starts and ends with a letter or digit, and has at most 63 characters"
             )
             yield subject.violation(path, problem)
-
-
-def is_qualified(key: str) -> bool:
-    """Whether a text may be the key of a label or annotation."""
-    match = _QUALIFIED.fullmatch(key)
-    if match is None or len(match[2]) > _LABEL_LENGTH:
-        return False
-    return match[1] is None or _fits(SUBDOMAIN_PATTERN, match[1], _NAME_LENGTH)
-
-
-def is_label_value(value: str) -> bool:
-    """Whether a text may be the value of a label."""
-    return len(value) <= _LABEL_LENGTH and _LABEL_VALUE.fullmatch(value) is not None

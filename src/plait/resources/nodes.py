@@ -11,6 +11,7 @@ from yaml.constructor import SafeConstructor
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from plait.resources import paths
+from plait.resources.values import as_object
 from plait.resources.violations import Violation
 
 MAX_VALUES = 500_000
@@ -44,7 +45,7 @@ class Reader:
             return self._mapping(node, path, depth)
         if isinstance(node, SequenceNode):
             return self._sequence(node, path, depth)
-        return self._scalar(node, path)
+        return self._scalar(node, path) if isinstance(node, ScalarNode) else None
 
     def kind_of(self, node: Node) -> str:
         """What a node is, in JSON's words."""
@@ -74,8 +75,8 @@ class Reader:
 
     def _merged(self, node: Node, path: str, depth: int) -> list[dict[str, Any]]:
         sources = node.value if isinstance(node, SequenceNode) else [node]
-        values = [self.read(source, path, depth + 1) for source in sources]
-        good = [value for value in values if isinstance(value, dict)]
+        values = [as_object(self.read(source, path, depth + 1)) for source in sources]
+        good = [value for value in values if value is not None]
         if len(good) < len(values):
             self._wrong(node, path, "`<<` merges objects only")
         return good
@@ -94,7 +95,7 @@ class Reader:
             result.append(self.read(item, here, depth + 1))
         return result
 
-    def _scalar(self, node: Node, path: str) -> Any:
+    def _scalar(self, node: ScalarNode, path: str) -> Any:
         tag, text = self._tag(node), str(node.value)
         if tag in _AS_TEXT or (tag in ("int", "float") and ":" in text):
             return text
@@ -107,7 +108,7 @@ class Reader:
         self._wrong(node, path, f"unknown YAML tag {node.tag}", "leave the tag out")
         return text
 
-    def _number(self, node: Node, tag: str, path: str) -> int | float | str:
+    def _number(self, node: ScalarNode, tag: str, path: str) -> int | float | str:
         try:
             number = (
                 self._numbers.construct_yaml_int(node) if tag == "int" else self._numbers.construct_yaml_float(node)

@@ -14,9 +14,10 @@ from typing import Any
 from plait.model.ids import ObjectName, Origin
 from plait.resources import paths
 from plait.resources.kind import Kind
-from plait.resources.meta import KubernetesObject
+from plait.resources.meta import KubernetesObject, ObjectMeta
 from plait.resources.schema import Model
 from plait.resources.validation import Subject, validate_object
+from plait.resources.values import as_object, as_text
 from plait.resources.violations import Violation
 from plait.resources.yaml import Document
 
@@ -69,15 +70,12 @@ def read_source(text: str) -> tuple[str, Mapping[str, int]]:
         value = json.loads(text) if text else None
     except ValueError:
         return "", {}
-    if not isinstance(value, dict) or not isinstance(value.get("file"), str):
+    source = as_object(value) or {}
+    file = as_text(source.get("file"))
+    if not file:
         return "", {}
-    given = value.get("lines")
-    lines = {
-        str(path): line for path, line in (given if isinstance(given, dict) else {}).items() if isinstance(line, int)
-    }
-    if isinstance(value.get("line"), int):
-        lines.setdefault("", value["line"])
-    return value["file"], lines
+    given = {"": source.get("line"), **(as_object(source.get("lines")) or {})}
+    return file, {path: line for path, line in given.items() if isinstance(line, int)}
 
 
 def write_source(document: Document) -> str:
@@ -100,16 +98,15 @@ def parse(
     if isinstance(checked, tuple):
         return checked
     kind, model, cleaned = checked.kind, checked.model, checked.document
-    metadata = cleaned.get("metadata") or {}
-    namespace = (metadata.get("namespace") or default_namespace) if kind.namespaced else ""
+    metadata = ObjectMeta.model_validate(cleaned.get("metadata", {}))
     return Resource(
         kind=kind,
-        namespace=namespace,
-        name=metadata.get("name") or "",
-        generation=metadata.get("generation") or 0,
-        created=seconds(metadata.get("creationTimestamp")),
-        labels=metadata.get("labels") or {},
-        annotations=metadata.get("annotations") or {},
+        namespace=(metadata.namespace or default_namespace) if kind.namespaced else "",
+        name=metadata.name,
+        generation=metadata.generation,
+        created=seconds(metadata.creation_timestamp),
+        labels=metadata.labels,
+        annotations=metadata.annotations,
         spec=_spec(model),
         object=model,
         document=document,

@@ -12,6 +12,8 @@ from typing import Annotated, Any, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
+from plait.resources.regex import regex_problem
+
 BROKEN_RULES = "broken_rules"
 """The type of the pydantic error that carries findings of `broken()`."""
 
@@ -59,6 +61,12 @@ def when(broken: bool, problem: str, *path: str | int) -> Iterator[Finding]:
     """The finding, if the condition says that the rule is broken."""
     if broken:
         yield Finding(path, problem)
+
+
+def broken_regex(pattern: str, *path: str | int) -> Iterator[Finding]:
+    """The finding, if that is no regular expression in RE2's syntax."""
+    problem = regex_problem(pattern)
+    yield from when(bool(problem), f"Invalid value: {pattern!r}: must be a regular expression (RE2): {problem}", *path)
 
 
 Boolean = StrictBool

@@ -1,5 +1,7 @@
 """Kinds that are kept for other tools but on which the mesh does not act, one a line: group, version, kind, plural."""
 
+from dataclasses import replace
+
 from plait.resources.kind import Column, Kind
 
 _NOTE = "stored; Plait does not run {kind} objects"
@@ -78,15 +80,10 @@ def _parse(lines: str, *, namespaced: bool) -> tuple[Kind, ...]:
     kinds: list[Kind] = []
     for line in lines.strip().splitlines():
         group, version, kind, plural, *short = line.split()
-        found = stored_kind(
-            group="" if group == "-" else group, version=version, kind=kind, plural=plural, namespaced=namespaced
-        )
-        kinds.append(Kind(**{**_fields(found), "short_names": tuple(short)}))
+        group = "" if group == "-" else group
+        found = stored_kind(group=group, version=version, kind=kind, plural=plural, namespaced=namespaced)
+        kinds.append(replace(found, short_names=tuple(short)))
     return tuple(kinds)
-
-
-def _fields(kind: Kind) -> dict[str, object]:
-    return {name: getattr(kind, name) for name in Kind.__dataclass_fields__}
 
 
 STORED_KINDS = _parse(_NAMESPACED, namespaced=True) + _parse(_CLUSTER, namespaced=False)

@@ -16,6 +16,7 @@ from plait.resources import names, paths, registry, wording
 from plait.resources.kind import Kind
 from plait.resources.meta import KubernetesObject
 from plait.resources.schema import BROKEN_RULES, Model
+from plait.resources.values import as_array, as_object, as_text, without, without_nulls
 from plait.resources.violations import Violation
 
 
@@ -30,13 +31,10 @@ class Subject:
     @classmethod
     def of(cls, document: Any, *, lines: Mapping[str, int], file: str) -> Self:
         """The subject of a document, as far as it says what it is."""
-        if not isinstance(document, Mapping):
-            return cls(resource="", file=file, lines=lines)
-        metadata = document.get("metadata")
-        metadata = metadata if isinstance(metadata, Mapping) else {}
+        fields = as_object(document) or {}
+        metadata = as_object(fields.get("metadata")) or {}
         name = "/".join(str(metadata[key]) for key in ("namespace", "name") if metadata.get(key))
-        kind = document.get("kind")
-        label = " ".join(part for part in (kind if isinstance(kind, str) else "", name) if part)
+        label = " ".join(part for part in (as_text(fields.get("kind")), name) if part)
         return cls(resource=label, file=file, lines=lines)
 
     def violation(self, path: str, problem: str, remedy: str = "") -> Violation:
@@ -56,7 +54,7 @@ class Checked:
 
 def validate_object(document: Any, subject: Subject) -> Checked | tuple[Violation, ...]:
     """The object's kind and model, or everything that is wrong with it."""
-    if not isinstance(document, Mapping):
+    if as_object(document) is None:
         return (subject.violation("", "must be an object with apiVersion and kind"),)
     cleaned = without_nulls(document)
     kind = _kind_of(cleaned, subject)
@@ -67,7 +65,7 @@ def validate_object(document: Any, subject: Subject) -> Checked | tuple[Violatio
         header = {key: cleaned[key] for key in ("apiVersion", "kind", "metadata") if key in cleaned}
         _, found = _checked(KubernetesObject, header, subject)
         return tuple(violations + found) or Checked(kind=kind, model=None, document=cleaned)
-    if not isinstance(cleaned.get("status", {}), Mapping):
+    if as_object(cleaned.get("status", {})) is None:
         del cleaned["status"]
     model, found = _checked(kind.model, cleaned, subject)
     violations += found
@@ -127,7 +125,7 @@ def _worded(errors: list[ErrorDetails], model: type[KubernetesObject], subject: 
         if error["type"] == "too_short" and _has_wrong_items(location, errors):
             continue
         if error["type"] == BROKEN_RULES:
-            for path, problem in error["ctx"]["findings"]:
+            for path, problem in error.get("ctx", {})["findings"]:
                 yield subject.violation(paths.join((*location, *path)), problem)
             continue
         path = tuple(part for part in location if part != "[key]")
@@ -154,30 +152,9 @@ def broken_rules(model: Model, path: tuple[str | int, ...] = ()) -> Iterator[tup
 def _broken_inside(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
     if isinstance(value, Model):
         yield from broken_rules(value, path)
-    elif isinstance(value, tuple):
-        for index, item in enumerate(value):
-            yield from _broken_inside(item, (*path, index))
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if isinstance(item, Model):
-                yield from broken_rules(item, (*path, key))
-
-
-def without_nulls(value: Any) -> Any:
-    """The value without fields that are null: in JSON for Kubernetes they count as left out."""
-    if isinstance(value, Mapping):
-        return {key: without_nulls(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [without_nulls(item) for item in value]
-    return value
-
-
-def without(document: dict[str, Any], locations: list[tuple[str | int, ...]]) -> dict[str, Any]:
-    """A copy without the fields at those places."""
-    copy = without_nulls(document)
-    for location in locations:
-        holder: Any = copy
-        for part in location[:-1]:
-            holder = holder[part]
-        holder.pop(location[-1], None)
-    return copy
+        return
+    for index, item in enumerate(as_array(value) or ()):
+        yield from _broken_inside(item, (*path, index))
+    for key, item in (as_object(value) or {}).items():
+        if isinstance(item, Model):
+            yield from broken_rules(item, (*path, key))

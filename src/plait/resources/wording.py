@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 from plait.resources import paths
 from plait.resources.formats import SAYINGS
 from plait.resources.schema import Model
+from plait.resources.values import as_array, as_object
 
 _EXPECTED = {
     "string_type": "string",
@@ -63,7 +64,8 @@ def _limit(words: str, key: str) -> Callable[[Any, Mapping[str, Any]], tuple[str
 
 
 def _too_many(value: Any, context: Mapping[str, Any]) -> tuple[str, str]:
-    count = len(value) if isinstance(value, (list, tuple, dict)) else context.get("actual_length")
+    items = as_object(value) or as_array(value)
+    count = len(items) if items is not None else context.get("actual_length")
     return f"Too many: {count}: must have at most {context['max_length']} items", ""
 
 

@@ -16,6 +16,7 @@ from yaml.nodes import Node
 
 from plait.resources import paths
 from plait.resources.nodes import Reader
+from plait.resources.values import as_array, as_object, as_text
 from plait.resources.violations import Violation
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -51,8 +52,9 @@ def load(text: str, file: str = "-") -> Loaded:
             value = reader.read(node)
             violations.extend(reader.violations)
             line = node.start_mark.line + 1
-            if isinstance(value, dict):
-                document = Document(value=value, file=file, line=line, lines={"": line, **reader.lines})
+            fields = as_object(value)
+            if fields is not None:
+                document = Document(value=fields, file=file, line=line, lines={"": line, **reader.lines})
                 documents.extend(unfold(document))
             elif value is not None:
                 problem = f"must be an object with apiVersion and kind, not {reader.kind_of(node)}"
@@ -67,7 +69,7 @@ def load(text: str, file: str = "-") -> Loaded:
 
 def _nodes(text: str) -> Iterator[Node]:
     for node in yaml.compose_all(text, Loader=_Loader):
-        if node is not None:
+        if node:
             yield node
 
 
@@ -79,7 +81,7 @@ def _load_json(text: str, file: str) -> Loaded | None:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    document = Document(value=value, file=file, line=1, lines={"": 1})
+    document = Document(value=as_object(value) or {}, file=file, line=1, lines={"": 1})
     return Loaded(documents=tuple(unfold(document)))
 
 
@@ -102,8 +104,8 @@ def _syntax_error(error: Exception, file: str) -> Violation:
 
 def unfold(document: Document) -> Iterator[Document]:
     """The items of a list of objects (`v1 List`, `HTTPRouteList`), or the document itself."""
-    kind, items = document.value.get("kind"), document.value.get("items")
-    if not isinstance(kind, str) or not kind.endswith("List") or not isinstance(items, list):
+    kind, items = as_text(document.value.get("kind")), as_array(document.value.get("items"))
+    if not kind.endswith("List") or items is None:
         yield document
         return
     for index, item in enumerate(items):
@@ -120,9 +122,10 @@ def unfold(document: Document) -> Iterator[Document]:
 
 def _with_list_kind(item: Any, parent: Mapping[str, Any], kind: str) -> Any:
     """An item of a typed list (`ServiceList`) may leave out its own type."""
-    if not isinstance(item, dict) or kind == "List" or "kind" in item:
+    fields = as_object(item)
+    if fields is None or kind == "List" or "kind" in fields:
         return item
-    return {"apiVersion": parent.get("apiVersion"), "kind": kind.removesuffix("List"), **item}
+    return {"apiVersion": parent.get("apiVersion"), "kind": kind.removesuffix("List"), **fields}
 
 
 def load_paths(names: Sequence[str | Path], stdin: TextIO | None = None) -> Loaded:

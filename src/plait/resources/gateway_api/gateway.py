@@ -10,7 +10,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from plait.resources.formats import WILDCARD_HOST_PATTERN, Group, Hostname, KindName, ObjectNameText, Subdomain
+from plait.resources.formats import (
+    WILDCARD_HOST_PATTERN,
+    Group,
+    Hostname,
+    KindName,
+    LabelValue,
+    ObjectNameText,
+    Subdomain,
+    is_qualified,
+)
 from plait.resources.gateway_api.references import (
     GATEWAY_GROUP,
     LocalObjectReference,
@@ -26,6 +35,14 @@ ProtocolName = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$|[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[A-Za-z0-9]+$",
+    ),
+]
+AddressType = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^Hostname|IPAddress|NamedAddress|[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[A-Za-z0-9\/\-._~%!$&'()*+,;=:]+$",
     ),
 ]
 ShortText = Annotated[str, Field(max_length=4096)]
@@ -94,7 +111,7 @@ class Listener(Model):
 class GatewayAddress(Model):
     """An address that the Gateway is wanted at."""
 
-    type: str = "IPAddress"
+    type: AddressType = "IPAddress"
     """IPAddress, Hostname or NamedAddress."""
     value: Annotated[str, Field(max_length=253)] | None = None
     """The address."""
@@ -104,7 +121,7 @@ class GatewayAddress(Model):
         if self.type == "IPAddress" and self.value is not None:
             yield from when(not _is_address(self.value), "must be a valid IPv4 or IPv6 address", "value")
         if self.type == "Hostname" and self.value is not None:
-            odd = not re.match(WILDCARD_HOST_PATTERN, self.value)
+            odd = not re.fullmatch(WILDCARD_HOST_PATTERN, self.value)
             problem = (
                 f"Hostname value must be empty or contain only valid characters (matching {WILDCARD_HOST_PATTERN})"
             )
@@ -122,12 +139,22 @@ def _is_address(text: str) -> bool:
 class GatewayInfrastructure(Model):
     """Labels and annotations for what is made for the Gateway."""
 
-    labels: Annotated[dict[str, str], Field(max_length=8)] = Field(default_factory=dict[str, str])
+    labels: Annotated[dict[str, LabelValue], Field(max_length=8)] = Field(default_factory=dict[str, str])
     """Labels."""
     annotations: Annotated[dict[str, ShortText], Field(max_length=16)] = Field(default_factory=dict[str, str])
     """Annotations."""
     parameters_ref: LocalObjectReference | None = None
     """Parameters for the implementation."""
+
+    def broken(self) -> Iterator[Finding]:
+        """Keys are those of labels and annotations."""
+        for field, what, keys in (("labels", "Label", self.labels), ("annotations", "Annotation", self.annotations)):
+            problem = (
+                f"{what} keys must be in the form of an optional DNS subdomain prefix followed by a required name "
+                "segment of up to 63 characters."
+            )
+            for key in keys:
+                yield from when(not is_qualified(key), problem, field, key)
 
 
 class ListenerNamespaces(Model):

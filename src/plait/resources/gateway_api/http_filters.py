@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from plait.resources.formats import HeaderName, HeaderValue, PathText, PreciseHostname
+from plait.resources.formats import PATH_CHARACTERS, HeaderName, HeaderValue, PathText, PreciseHostname
 from plait.resources.gateway_api.references import BackendObjectReference, LocalObjectReference
 from plait.resources.schema import Boolean, Finding, Model, Port, when
 
@@ -158,7 +158,7 @@ class GRPCAuthConfig(Model):
 class HTTPAuthConfig(Model):
     """External authorization over HTTP."""
 
-    path: PathText | None = None
+    path: Annotated[str, Field(max_length=1024, pattern=PATH_CHARACTERS)] | None = None
     """Prefix for the path of the question."""
     allowed_headers: Annotated[tuple[str, ...], Field(max_length=64)] = ()
     """Request headers that are sent along."""

@@ -23,7 +23,7 @@ from plait.resources.gateway_api.http_filters import HTTPRouteFilter, broken_fil
 from plait.resources.gateway_api.references import BackendRef, ParentReference, broken_parents
 from plait.resources.gateway_api.session_persistence import SessionPersistence
 from plait.resources.meta import KubernetesObject
-from plait.resources.schema import Finding, Model, when
+from plait.resources.schema import Finding, Model, broken_regex, when
 
 HTTPMethod = Literal["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"]
 _MAX_MATCHES = 128
@@ -40,6 +40,7 @@ class HTTPPathMatch(Model):
     def broken(self) -> Iterator[Finding]:
         """Exact and PathPrefix values are plain absolute paths."""
         if self.type == "RegularExpression":
+            yield from broken_regex(self.value, "value")
             return
         kinds = "['Exact', 'PathPrefix']"
         absolute = self.value.startswith("/")
@@ -50,7 +51,7 @@ class HTTPPathMatch(Model):
         for end in ("/..", "/."):
             wrong = self.value.endswith(end)
             yield from when(wrong, f"must not end with '{end}' when type one of {kinds}", "value")
-        odd = "#" not in self.value and not re.match(PATH_CHARACTERS, self.value)
+        odd = "#" not in self.value and not re.fullmatch(PATH_CHARACTERS, self.value)
         problem = f"must only contain valid characters (matching {PATH_CHARACTERS}) for types {kinds}"
         yield from when(odd, problem, "value")
 
@@ -65,6 +66,11 @@ class HTTPHeaderMatch(Model):
     value: HeaderValue
     """What the value is compared with."""
 
+    def broken(self) -> Iterator[Finding]:
+        """Regular expressions are RE2's."""
+        if self.type == "RegularExpression":
+            yield from broken_regex(self.value, "value")
+
 
 class HTTPQueryParamMatch(Model):
     """A comparison of one query parameter."""
@@ -75,6 +81,11 @@ class HTTPQueryParamMatch(Model):
     """Name of the parameter, compared exactly."""
     value: Annotated[str, Field(min_length=1, max_length=1024)]
     """What the value is compared with."""
+
+    def broken(self) -> Iterator[Finding]:
+        """Regular expressions are RE2's."""
+        if self.type == "RegularExpression":
+            yield from broken_regex(self.value, "value")
 
 
 class HTTPRouteMatch(Model):

@@ -161,7 +161,7 @@ class Condition(Model):
 
     def broken(self) -> Iterator[Finding]:
         """The attribute is known, and there is a value to compare with."""
-        unknown = not _CONDITION_KEY.match(self.key)
+        unknown = not _CONDITION_KEY.fullmatch(self.key)
         yield from when(unknown, f'Invalid value: "{self.key}": unknown attribute', "key")
         yield from when(not self.values and not self.not_values, "at least one of values or not_values must be set")
 

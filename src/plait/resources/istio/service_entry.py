@@ -68,7 +68,7 @@ class ServiceEntrySpec(Model):
     def _broken_hosts(self) -> Iterator[Finding]:
         for index, host in enumerate(self.hosts):
             yield from when(host == "*", "hostname cannot be wildcard", "hosts", index)
-            yield from when(not _HOST.match(host), f'Invalid value: "{host}": must be a DNS name', "hosts", index)
+            yield from when(not _HOST.fullmatch(host), f'Invalid value: "{host}": must be a DNS name', "hosts", index)
 
     def _broken_ports(self) -> Iterator[Finding]:
         numbers: set[int] = set()

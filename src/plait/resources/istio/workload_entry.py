@@ -36,7 +36,7 @@ class WorkloadEntrySpec(Model):
         yield from when(not self.given("address") and not self.given("network"), "Address is required", "address")
         yield from self._broken_socket()
         for name in self.ports:
-            odd = len(name) >= _MAX_PORT_NAME or not _PORT_NAME.match(name)
+            odd = len(name) >= _MAX_PORT_NAME or not _PORT_NAME.fullmatch(name)
             yield from when(odd, "port name must be valid", "ports", name)
 
     def _broken_socket(self) -> Iterator[Finding]:

@@ -1,9 +1,9 @@
 """Names of Envoy resources: the only place where they are built and parsed.
 
-    cluster         HOST:PORT, HOST:PORT/SUBSET       route      HOST:PORT, the frontend it decides for
-    direct cluster  direct/ADDRESS:PORT               scope      scope/KEY, KEY is ADDRESS:PORT or an authority
-    inbound cluster inbound/PORT                      listeners  outbound, inbound, inbound/PORT (explicit capture),
-                                                                 publish/PORT, gateway/PORT
+cluster         HOST:PORT, HOST:PORT/SUBSET       route      HOST:PORT, the frontend it decides for
+direct cluster  direct/ADDRESS:PORT               scope      scope/KEY, KEY is ADDRESS:PORT or an authority
+inbound cluster inbound/PORT                      listeners  outbound, inbound, inbound/PORT (explicit capture),
+                                                             publish/PORT, gateway/PORT
 """
 
 import re

@@ -1,0 +1,176 @@
+"""Clusters: groups of endpoints, and how they are spoken to.
+
+A client offers HTTP/2 and HTTP/1.1 and takes what the server's chain chooses (`tls`), so it needs no knowledge
+of how the server's sidecar treats the port. Idle connections are closed before the other end would close them
+(the keep-alive race is otherwise a 503), and connections live shorter than the leaf certificates.
+Circuit breakers are opened wide: Envoy's defaults would be limits that nobody asked for.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
+from envoy.config.core.v3 import address_pb2, extension_pb2, protocol_pb2
+from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
+from envoy.extensions.http.header_formatters.preserve_case.v3 import preserve_case_pb2
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
+from envoy.type.v3 import percent_pb2
+from google.protobuf import any_pb2
+
+from plait.compiler import tls
+from plait.envoy import names, proto
+from plait.model.services import Protocol, Resolution
+from plait.model.view import DirectEndpoint, InboundPort, OutboundCluster
+
+CONNECT_TIMEOUT: Final = 5.0
+MAX_CONNECTION_AGE: Final = 3600.0
+"""An upstream connection's longest life; far below a leaf's, so a revoked identity does not last."""
+
+_HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_TYPES: Final = {
+    Resolution.MESH: cluster_pb2.Cluster.EDS,
+    Resolution.STATIC: cluster_pb2.Cluster.EDS,
+    Resolution.DNS: cluster_pb2.Cluster.STRICT_DNS,
+    Resolution.NONE: cluster_pb2.Cluster.ORIGINAL_DST,
+}
+
+
+def preserve_case() -> protocol_pb2.Http1ProtocolOptions.HeaderKeyFormat:
+    """HTTP/1 headers keep the case in which they were written."""
+    return protocol_pb2.Http1ProtocolOptions.HeaderKeyFormat(
+        stateful_formatter=extension_pb2.TypedExtensionConfig(
+            name="preserve_case", typed_config=proto.packed(preserve_case_pb2.PreserveCaseFormatterConfig())
+        )
+    )
+
+
+def _http1() -> protocol_pb2.Http1ProtocolOptions:
+    return protocol_pb2.Http1ProtocolOptions(header_key_format=preserve_case(), enable_trailers=True)
+
+
+def _http2(*, keepalive: bool) -> protocol_pb2.Http2ProtocolOptions:
+    options = protocol_pb2.Http2ProtocolOptions(allow_connect=True)
+    if keepalive:
+        options.connection_keepalive.CopyFrom(
+            protocol_pb2.KeepaliveSettings(interval=proto.seconds(30), timeout=proto.seconds(10))
+        )
+    return options
+
+
+def _http_options(protocol: Protocol, *, negotiate: bool, idle_timeout: float, max_age: float | None) -> any_pb2.Any:
+    """How HTTP is spoken to a cluster; `negotiate` leaves the version to the server's ALPN."""
+    options = http_protocol_options_pb2.HttpProtocolOptions()
+    options.common_http_protocol_options.idle_timeout.CopyFrom(proto.seconds(idle_timeout))
+    if max_age:
+        options.common_http_protocol_options.max_connection_duration.CopyFrom(proto.seconds(max_age))
+    if negotiate:
+        options.auto_config.http_protocol_options.CopyFrom(_http1())
+        options.auto_config.http2_protocol_options.CopyFrom(_http2(keepalive=True))
+    elif protocol.is_http2:
+        options.explicit_http_config.http2_protocol_options.CopyFrom(_http2(keepalive=False))
+    else:
+        options.explicit_http_config.http_protocol_options.CopyFrom(_http1())
+    return proto.packed(options)
+
+
+def _breakers() -> circuit_breaker_pb2.CircuitBreakers:
+    unlimited = proto.number(proto.UNLIMITED)
+    return circuit_breaker_pb2.CircuitBreakers(
+        thresholds=[
+            circuit_breaker_pb2.CircuitBreakers.Thresholds(
+                max_connections=unlimited, max_pending_requests=unlimited, max_requests=unlimited, max_retries=unlimited
+            )
+        ]
+    )
+
+
+def _base(name: str, kind: cluster_pb2.Cluster.DiscoveryType) -> cluster_pb2.Cluster:
+    cluster = cluster_pb2.Cluster(
+        name=name,
+        type=kind,
+        connect_timeout=proto.seconds(CONNECT_TIMEOUT),
+        circuit_breakers=_breakers(),
+        # All endpoints unhealthy means 503, not traffic to those known to be bad.
+        common_lb_config=cluster_pb2.Cluster.CommonLbConfig(healthy_panic_threshold=percent_pb2.Percent(value=0)),
+        upstream_connection_options=cluster_pb2.UpstreamConnectionOptions(
+            tcp_keepalive=address_pb2.TcpKeepalive(
+                keepalive_time=proto.number(60), keepalive_interval=proto.number(10), keepalive_probes=proto.number(3)
+            )
+        ),
+    )
+    if kind == cluster_pb2.Cluster.EDS:
+        cluster.eds_cluster_config.eds_config.CopyFrom(proto.ads())
+    if kind == cluster_pb2.Cluster.ORIGINAL_DST:
+        cluster.lb_policy = cluster_pb2.Cluster.CLUSTER_PROVIDED
+    else:
+        cluster.lb_policy = cluster_pb2.Cluster.LEAST_REQUEST
+    return cluster
+
+
+def _secure(cluster: cluster_pb2.Cluster, identities: Iterable[str], *, mixed: bool) -> None:
+    socket = tls.to_server(identities)
+    if not mixed:
+        cluster.transport_socket.CopyFrom(socket)
+        return
+    match = cluster_pb2.Cluster.TransportSocketMatch(name="mesh", transport_socket=socket)
+    match.match.fields["mesh"].string_value = "true"
+    outside = cluster_pb2.Cluster.TransportSocketMatch(name="outside", transport_socket=tls.plaintext())
+    cluster.transport_socket_matches.extend([match, outside])
+
+
+def outbound(cluster: OutboundCluster) -> cluster_pb2.Cluster:
+    """The cluster for a port of a service, or a subset of it."""
+    name = names.cluster(cluster.host, cluster.key.port, cluster.key.subset)
+    message = _base(name, _TYPES[cluster.resolution])
+    if cluster.identities:
+        _secure(message, cluster.identities, mixed=cluster.mixed)
+    if cluster.resolution is Resolution.DNS:
+        message.load_assignment.CopyFrom(static_endpoints(name, cluster.endpoints))
+        message.respect_dns_ttl = True
+        message.dns_lookup_family = cluster_pb2.Cluster.V4_PREFERRED
+    if cluster.protocol.is_http:
+        options = _http_options(
+            cluster.protocol,
+            negotiate=bool(cluster.identities) and not cluster.mixed,
+            idle_timeout=cluster.idle_timeout,
+            max_age=MAX_CONNECTION_AGE if cluster.identities else None,
+        )
+        message.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(options)
+    return message
+
+
+def direct(endpoint: DirectEndpoint) -> cluster_pb2.Cluster:
+    """The cluster of one workload called by its own address; its endpoint comes by EDS like any other."""
+    message = _base(names.direct_cluster(endpoint.address, endpoint.port), cluster_pb2.Cluster.EDS)
+    if endpoint.identity:
+        _secure(message, (endpoint.identity,), mixed=False)
+    return message
+
+
+def inbound(port: InboundPort) -> cluster_pb2.Cluster:
+    """The cluster that leads to the app, which listens on every address or on loopback alone."""
+    name = names.inbound_cluster(port.number)
+    message = _base(name, cluster_pb2.Cluster.STATIC)
+    message.load_assignment.CopyFrom(static_endpoints(name, (("127.0.0.1", port.number),)))
+    if port.protocol.is_http:
+        options = _http_options(port.protocol, negotiate=False, idle_timeout=port.idle_timeout, max_age=None)
+        message.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(options)
+    return message
+
+
+def passthrough() -> cluster_pb2.Cluster:
+    """Wherever the caller dialled."""
+    return _base(names.PASSTHROUGH_CLUSTER, cluster_pb2.Cluster.ORIGINAL_DST)
+
+
+def static_endpoints(name: str, endpoints: Iterable[tuple[str, int]]) -> endpoint_pb2.ClusterLoadAssignment:
+    """A load assignment of fixed addresses (or DNS names) and ports."""
+    hosts = [
+        endpoint_components_pb2.LbEndpoint(
+            endpoint=endpoint_components_pb2.Endpoint(address=proto.socket_address(address, port)),
+        )
+        for address, port in endpoints
+    ]
+    return endpoint_pb2.ClusterLoadAssignment(
+        cluster_name=name, endpoints=[endpoint_components_pb2.LocalityLbEndpoints(lb_endpoints=hosts)]
+    )

@@ -1,0 +1,149 @@
+"""Gateways: proxies at the edge of the mesh.
+
+Listeners that share a port share one Envoy listener. Plaintext ones share one route configuration, in which the Host
+chooses the listener; each TLS listener is a chain of its own, chosen by server name, with its own certificate and
+route configuration. Within a listener the most specific hostname comes first, as Gateway API orders it: rules of
+`foo.example.com` before those of `*.example.com` before those of every host.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from envoy.config.core.v3 import base_pb2
+from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
+from envoy.config.route.v3 import route_components_pb2, route_pb2
+from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
+
+from plait.compiler import http, metrics, routes, tls
+from plait.envoy import names, proto
+from plait.model.gateways import GatewayListener
+from plait.model.traffic import Rule
+from plait.model.view import View
+
+Chain = listener_components_pb2.FilterChain
+
+_REQUEST_HEADERS_TIMEOUT: Final = 10.0
+_BUFFER_LIMIT: Final = 65536
+_MAX_STREAMS: Final = 100
+
+
+def _ports(view: View) -> dict[int, list[GatewayListener]]:
+    ports: dict[int, list[GatewayListener]] = {}
+    for item in view.listeners:
+        if item.protocol.is_http and (not item.tls or item.certificates):
+            ports.setdefault(item.port, []).append(item)
+    return dict(sorted(ports.items()))
+
+
+def listeners(view: View) -> Iterator[listener_pb2.Listener]:
+    """One Envoy listener per port."""
+    bound = dict(view.gateway_ports)
+    for port, items in _ports(view).items():
+        plain = [item for item in items if not item.tls]
+        chains = [_secure(view, item) for item in items if item.tls]
+        if plain:
+            match = listener_components_pb2.FilterChainMatch(transport_protocol="raw_buffer" if chains else "")
+            routes_name = names.gateway_route(port)
+            chains.append(Chain(name="plaintext", filter_chain_match=match, filters=[_requests(view, routes_name)]))
+        message = listener_pb2.Listener(
+            name=names.gateway_listener(port),
+            address=proto.socket_address("0.0.0.0", bound.get(port, port)),  # noqa: S104 (a gateway is there to be called)
+            traffic_direction=base_pb2.OUTBOUND,
+            enable_reuse_port=proto.false(),
+            per_connection_buffer_limit_bytes=proto.number(_BUFFER_LIMIT),
+            filter_chains=chains,
+        )
+        if any(item.tls for item in items):
+            message.listener_filters.append(_tls_inspector())
+        yield message
+
+
+def _tls_inspector() -> listener_components_pb2.ListenerFilter:
+    return listener_components_pb2.ListenerFilter(
+        name="envoy.filters.listener.tls_inspector", typed_config=proto.packed(tls_inspector_pb2.TlsInspector())
+    )
+
+
+def _secure(view: View, item: GatewayListener) -> Chain:
+    match = listener_components_pb2.FilterChainMatch(transport_protocol="tls")
+    if item.hostname:
+        match.server_names.append(item.hostname)
+    certificates = [names.gateway_secret(name.namespace, name.name) for name in item.certificates]
+    return Chain(
+        name=item.name,
+        filter_chain_match=match,
+        transport_socket=tls.from_outside(certificates),
+        filters=[_requests(view, names.gateway_route(item.port, item.name))],
+    )
+
+
+def _requests(view: View, routes_name: str) -> listener_components_pb2.Filter:
+    reporter = metrics.source(str(view.gateway or view.name), str(view.identity))
+    message = http.manager("gateway", metrics.requests(reporter))
+    message.use_remote_address.CopyFrom(proto.true())
+    message.normalize_path.CopyFrom(proto.true())
+    message.request_headers_timeout.CopyFrom(proto.seconds(_REQUEST_HEADERS_TIMEOUT))
+    message.stream_idle_timeout.CopyFrom(proto.seconds(300))
+    message.http2_protocol_options.max_concurrent_streams.CopyFrom(proto.number(_MAX_STREAMS))
+    http.routes_by_name(message, routes_name)
+    return http.network_filter(http.add_filters(message, ()))
+
+
+def route_configurations(view: View, clusters: routes.Clusters) -> Iterator[route_pb2.RouteConfiguration]:
+    """The route configurations of all listeners."""
+    for port, items in _ports(view).items():
+        plain = [item for item in items if not item.tls]
+        if plain:
+            yield _configuration(names.gateway_route(port), plain, clusters)
+        for item in items:
+            if item.tls:
+                yield _configuration(names.gateway_route(port, item.name), [item], clusters)
+
+
+def _configuration(
+    name: str, items: Sequence[GatewayListener], clusters: routes.Clusters
+) -> route_pb2.RouteConfiguration:
+    hosts = [_host(host, item, clusters) for host, item in _hosts(items)]
+    message = routes.configuration(name, hosts)
+    message.ignore_port_in_host_matching = True
+    return message
+
+
+def _host(host: str, item: GatewayListener, clusters: routes.Clusters) -> route_components_pb2.VirtualHost:
+    chosen = [routes.route(rule, clusters, item.port) for rule in _rules(host, item)]
+    return routes.virtual_host(host or "any", (host or "*",), chosen)
+
+
+def covers(pattern: str, host: str) -> bool:
+    """Whether a hostname pattern (empty for every host) includes a host or another pattern."""
+    if not pattern or pattern == host:
+        return True
+    return pattern.startswith("*.") and host.removeprefix("*").endswith(pattern[1:]) and bool(host)
+
+
+def specificity(pattern: str) -> tuple[int, int]:
+    """Orders hostname patterns: characters without a wildcard first, then characters at all."""
+    return (0 if pattern.startswith("*") else len(pattern), len(pattern))
+
+
+def _hosts(items: Sequence[GatewayListener]) -> Iterator[tuple[str, GatewayListener]]:
+    """Every hostname that is told apart, each with the most specific listener that includes it."""
+    found: dict[str, GatewayListener] = {}
+    wanted = {item.hostname for item in items}
+    wanted |= {host for item in items for rule in item.rules for host in rule.hostnames if covers(item.hostname, host)}
+    for host in sorted(wanted):
+        owner = max((item for item in items if covers(item.hostname, host)), key=lambda it: specificity(it.hostname))
+        found[host] = owner
+    return iter(found.items())
+
+
+def _rules(host: str, item: GatewayListener) -> list[Rule]:
+    """The rules for a hostname, those of more specific hostnames first, else as they were ordered."""
+    return [rule for _, rule in sorted(_ranked(host, item.rules), key=lambda pair: pair[0], reverse=True)]
+
+
+def _ranked(host: str, rules: Iterable[Rule]) -> Iterator[tuple[tuple[int, int], Rule]]:
+    for rule in rules:
+        matching = [specificity(pattern) for pattern in rule.hostnames or ("",) if covers(pattern, host)]
+        if matching:
+            yield max(matching), rule

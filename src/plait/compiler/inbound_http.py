@@ -1,0 +1,78 @@
+"""HTTP in front of the app: who calls is told to the app, and who may not call is told why.
+
+The two RBAC filters are always there and empty; rules are in the route configuration (`typed_per_filter_config`), so
+that a changed policy is in force at once on open connections, with no listener changed and nothing drained.
+"""
+
+from typing import Final
+
+from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.config.core.v3 import base_pb2, substitution_format_string_pb2
+from envoy.config.listener.v3 import listener_components_pb2
+from envoy.config.route.v3 import route_components_pb2, route_pb2
+from envoy.extensions.filters.http.rbac.v3 import rbac_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+
+from plait.compiler import http, metrics, routes
+from plait.compiler.policies import authorization
+from plait.envoy import names, proto
+from plait.model.security import Action
+from plait.model.view import InboundPort, View
+
+FILTERS: Final = ((Action.DENY, "plait.deny"), (Action.ALLOW, "plait.allow"))
+
+
+def network_filter(view: View, port: int, *, secure: bool) -> listener_components_pb2.Filter:
+    """The connection manager of a port, for mutual TLS or for plaintext."""
+    reporter = metrics.destination(str(view.name), port, secure=secure)
+    message = http.manager(f"inbound_{port}", metrics.requests(reporter))
+    message.forward_client_cert_details = http.Manager.SANITIZE_SET
+    message.set_current_client_cert_details.uri = True
+    # Policies on paths must not be evaded by `/x/../admin`.
+    message.normalize_path.CopyFrom(proto.true())
+    if secure:
+        message.local_reply_config.mappers.append(_explain_denial())
+    http.routes_by_name(message, names.inbound_route(port))
+    filters = [http.http_filter(name, rbac_pb2.RBAC()) for _, name in FILTERS]
+    return http.network_filter(http.add_filters(message, filters))
+
+
+def _explain_denial() -> http_connection_manager_pb2.ResponseMapper:
+    """Tells the policy to callers of the mesh, whose identity is known; others learn only that they may not."""
+    comparison = accesslog_pb2.ComparisonFilter(
+        op=accesslog_pb2.ComparisonFilter.EQ,
+        value=base_pb2.RuntimeUInt32(default_value=403, runtime_key="plait.denied"),
+    )
+    details = base_pb2.HeaderValue(key=names.DENIED_HEADER, value="%RESPONSE_CODE_DETAILS%")
+    body = substitution_format_string_pb2.SubstitutionFormatString()
+    for key, value in (
+        ("error", "denied by an authorization policy of the mesh"),
+        ("policy", "%RESPONSE_CODE_DETAILS%"),
+        ("caller", "%DOWNSTREAM_PEER_URI_SAN%"),
+    ):
+        body.json_format.fields[key].string_value = value
+    return http_connection_manager_pb2.ResponseMapper(
+        filter=accesslog_pb2.AccessLogFilter(status_code_filter=accesslog_pb2.StatusCodeFilter(comparison=comparison)),
+        headers_to_add=[base_pb2.HeaderValueOption(header=details)],
+        body_format_override=body,
+    )
+
+
+def route_configuration(port: InboundPort) -> route_pb2.RouteConfiguration:
+    """Everything goes to the app, past the policies that select it."""
+    action = route_components_pb2.RouteAction(
+        cluster=names.inbound_cluster(port.number),
+        timeout=proto.seconds(0),
+        idle_timeout=proto.seconds(0),
+    )
+    route = route_components_pb2.Route(
+        name=routes.DEFAULT_ROUTE, match=route_components_pb2.RouteMatch(prefix=""), route=action
+    )
+    place = authorization.Place(port=port.number, http=True)
+    for wanted, name in FILTERS:
+        rules = authorization.rules(port.policies, wanted, place)
+        if rules is not None:
+            config = rbac_pb2.RBACPerRoute(rbac=rbac_pb2.RBAC(rules=rules))
+            route.typed_per_filter_config[name].CopyFrom(proto.packed(config))
+    host = routes.virtual_host("app", ("*",), [route])
+    return routes.configuration(names.inbound_route(port.number), [host])

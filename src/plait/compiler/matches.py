@@ -1,0 +1,71 @@
+"""What a request must be, as Envoy's route match."""
+
+from envoy.config.route.v3 import route_components_pb2
+from envoy.type.matcher.v3 import string_pb2
+
+from plait.envoy import proto
+from plait.model.traffic import Matching, NamedMatch, RequestMatch, StringMatch
+
+
+def string_match(match: StringMatch) -> string_pb2.StringMatcher:
+    """A comparison of a whole string, its beginning, or by expression."""
+    if match.matching is Matching.EXACT:
+        return proto.exactly(match.value)
+    if match.matching is Matching.REGEX:
+        return string_pb2.StringMatcher(safe_regex=proto.regex(match.value))
+    return string_pb2.StringMatcher(prefix=match.value)
+
+
+def segments(prefix: str) -> str:
+    """A path prefix without its trailing slashes: `/v2/` and `/v2` mean the same, `/` becomes empty."""
+    return prefix.rstrip("/")
+
+
+def _path(message: route_components_pb2.RouteMatch, match: StringMatch) -> None:
+    if match.matching is Matching.EXACT:
+        message.path = match.value
+    elif match.matching is Matching.REGEX:
+        message.safe_regex.CopyFrom(proto.regex(match.value))
+    elif match.matching is Matching.PREFIX and segments(match.value):
+        message.path_separated_prefix = segments(match.value)
+    elif match.matching is Matching.STRING_PREFIX:
+        message.prefix = match.value
+    else:
+        message.prefix = "/"
+
+
+def _header(match: NamedMatch) -> route_components_pb2.HeaderMatcher:
+    message = route_components_pb2.HeaderMatcher(name=match.name, invert_match=match.inverted)
+    if match.match.matching is Matching.PRESENT or _any_prefix(match.match):
+        message.present_match = True
+    else:
+        message.string_match.CopyFrom(string_match(match.match))
+        # "not equal" holds for a request without the header.
+        message.treat_missing_header_as_empty = match.inverted
+    return message
+
+
+def _any_prefix(match: StringMatch) -> bool:
+    return match.matching in (Matching.PREFIX, Matching.STRING_PREFIX) and not match.value
+
+
+def _query(match: NamedMatch) -> route_components_pb2.QueryParameterMatcher:
+    message = route_components_pb2.QueryParameterMatcher(name=match.name)
+    if match.match.matching is Matching.PRESENT or _any_prefix(match.match):
+        message.present_match = True
+    else:
+        message.string_match.CopyFrom(string_match(match.match))
+    return message
+
+
+def route_match(match: RequestMatch) -> route_components_pb2.RouteMatch:
+    """The conditions of a rule; every one given must hold."""
+    message = route_components_pb2.RouteMatch()
+    _path(message, match.path)
+    if match.method:
+        message.headers.append(
+            route_components_pb2.HeaderMatcher(name=":method", string_match=proto.exactly(match.method))
+        )
+    message.headers.extend(_header(header) for header in match.headers)
+    message.query_parameters.extend(_query(parameter) for parameter in match.query)
+    return message

@@ -1,0 +1,106 @@
+"""Rate, errors and duration per edge, counted by Envoy's stats access logger.
+
+The logger costs about nothing beside a text log and gives real labels in Prometheus
+(`envoy_mesh_requests_total{reporter="source",...}`). Tags are names only, never paths or addresses, so that
+the number of series stays bounded by the number of edges.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.extensions.access_loggers.stats.v3 import stats_pb2
+
+from plait.envoy import names, proto
+
+STAT_PREFIX: Final = "mesh"
+
+_Tags = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reporter:
+    """Which side counts, and what it knows of both ends without looking at the call.
+
+    `secure` says that the chain authenticates its peer (inbound chains only).
+    """
+
+    side: str
+    workload: str
+    principal: str
+    secure: bool = False
+    service: str = "%UPSTREAM_CLUSTER%"
+
+
+def source(workload: str, principal: str) -> Reporter:
+    """The caller's side."""
+    return Reporter(side="source", workload=workload, principal=principal)
+
+
+def destination(workload: str, port: int, *, secure: bool) -> Reporter:
+    """The side of the workload that is called."""
+    return Reporter(side="destination", workload=workload, principal="", secure=secure, service=str(port))
+
+
+def _edge(reporter: Reporter) -> _Tags:
+    if reporter.side == "source":
+        return (
+            ("reporter", "source"),
+            ("source_workload", proto.literal(reporter.workload)),
+            ("source_principal", proto.literal(reporter.principal)),
+            ("destination_workload", f"%UPSTREAM_METADATA({names.METADATA}:workload)%"),
+            ("destination_service", reporter.service),
+        )
+    return (
+        ("reporter", "destination"),
+        ("source_workload", "-"),
+        ("source_principal", "%DOWNSTREAM_PEER_URI_SAN%" if reporter.secure else "-"),
+        ("destination_workload", proto.literal(reporter.workload)),
+        ("destination_service", reporter.service),
+    )
+
+
+def _stat(name: str, tags: _Tags) -> stats_pb2.Config.Stat:
+    return stats_pb2.Config.Stat(
+        name=name, tags=[stats_pb2.Config.Tag(name=key, value_format=value) for key, value in tags]
+    )
+
+
+def _logger(config: stats_pb2.Config) -> accesslog_pb2.AccessLog:
+    return accesslog_pb2.AccessLog(name="envoy.access_loggers.stats", typed_config=proto.packed(config))
+
+
+def requests(reporter: Reporter) -> accesslog_pb2.AccessLog:
+    """Counts requests and their durations."""
+    edge = _edge(reporter)
+    answer = (("response_code", "%RESPONSE_CODE%"), ("flags", "%RESPONSE_FLAGS%"), ("protocol", "%PROTOCOL%"))
+    return _logger(
+        stats_pb2.Config(
+            stat_prefix=STAT_PREFIX,
+            counters=[stats_pb2.Config.Counter(stat=_stat("requests_total", edge + answer), value_fixed=proto.wide(1))],
+            histograms=[
+                stats_pb2.Config.Histogram(
+                    stat=_stat("request_duration_ms", edge),
+                    unit=stats_pb2.Config.Histogram.Milliseconds,
+                    value_format="%DURATION%",
+                )
+            ],
+        )
+    )
+
+
+def connections(reporter: Reporter) -> accesslog_pb2.AccessLog:
+    """Counts connections, their bytes and why they were ended, where no request is seen."""
+    edge = _edge(reporter)
+    end = (("flags", "%RESPONSE_FLAGS%"), ("details", "%CONNECTION_TERMINATION_DETAILS%"))
+    counter = stats_pb2.Config.Counter
+    return _logger(
+        stats_pb2.Config(
+            stat_prefix=STAT_PREFIX,
+            counters=[
+                counter(stat=_stat("connections_total", edge + end), value_fixed=proto.wide(1)),
+                counter(stat=_stat("bytes_received_total", edge), value_format="%BYTES_RECEIVED%"),
+                counter(stat=_stat("bytes_sent_total", edge), value_format="%BYTES_SENT%"),
+            ],
+        )
+    )

@@ -1,0 +1,21 @@
+"""Name entries: what DNS answers for a host, in our own resource type between control and relay.
+
+The entry is in the last push stage, so its arrival at the relay says that the sidecar holds all it needs to call it.
+"""
+
+import json
+
+from plait.envoy import types
+from plait.envoy.resource_set import Entry, entry
+from plait.model.view import NameRecord
+
+
+def name_entry(record: NameRecord) -> Entry:
+    """The DNS answer for a host as an entry whose body is JSON."""
+    answer = {
+        "host": record.host,
+        "addresses": list(record.addresses),
+        "ports": list(record.ports),
+        "headless": record.headless,
+    }
+    return entry(record.host, types.NAME, json.dumps(answer, sort_keys=True, separators=(",", ":")).encode())

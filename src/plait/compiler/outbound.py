@@ -1,0 +1,160 @@
+"""The outbound listener: where captured connections of the app arrive.
+
+Transparent capture: a matcher tree picks a chain by the dialled address and port. Nothing is sniffed, so protocols
+in which the server speaks first are not delayed:
+
+    a service address                        http         routes by scope; the key is ADDRESS:PORT as dialled
+    a service address and a TCP service's port tcp/ADDRESS:PORT
+    a workload's own address                 direct       mutual TLS, no routes
+    anything else                            passthrough
+
+(Envoy's own chain matching would not do: a chain with a port takes that port from every chain without one.)
+The scope key is a header that is overwritten from the connection's original destination, so a caller cannot choose
+it; routes remove it again. Explicit capture: an HTTP proxy on loopback, whose scope key is the authority.
+"""
+
+from collections.abc import Iterable
+
+from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
+from envoy.config.core.v3 import base_pb2, extension_pb2, substitution_format_string_pb2
+from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
+from envoy.extensions.filters.http.on_demand.v3 import on_demand_pb2
+from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
+
+from plait.compiler import destinations, http, metrics, tcp
+from plait.envoy import names, proto
+from plait.model.services import Capture
+from plait.model.view import OutboundFrontend, View
+
+Chain = listener_components_pb2.FilterChain
+
+HTTP_CHAIN = "http"
+DIRECT_CHAIN = "direct"
+PASSTHROUGH_CHAIN = "passthrough"
+
+_UNKNOWN_HOST = (
+    "plait: %REQ(:AUTHORITY)% is no service of this mesh, or none of its rules matches. Hosts outside the mesh belong"
+    " into NO_PROXY, or into a ServiceEntry.\n"
+)
+
+
+def listener(view: View) -> listener_pb2.Listener:
+    """The outbound listener of a workload."""
+    return _transparent(view) if view.capture is Capture.TRANSPARENT else _explicit(view)
+
+
+def _reporter(view: View) -> metrics.Reporter:
+    return metrics.source(str(view.name), str(view.identity))
+
+
+def _transparent(view: View) -> listener_pb2.Listener:
+    reporter = _reporter(view)
+    streams = [frontend for frontend in view.frontends if frontend.address and not frontend.protocol.is_http]
+    log = metrics.connections(reporter)
+    chains = [Chain(name=HTTP_CHAIN, filters=[_requests(reporter, names.DESTINATION_HEADER)])]
+    if view.direct or view.workload_addresses:
+        chains.append(Chain(name=DIRECT_CHAIN, filters=tcp.to_dialled_workload(DIRECT_CHAIN, log)))
+    chains.extend(_stream(frontend, log) for frontend in streams)
+    through = tcp.to_cluster(PASSTHROUGH_CHAIN, names.PASSTHROUGH_CLUSTER, log)
+    return listener_pb2.Listener(
+        name=names.OUTBOUND_LISTENER,
+        address=proto.socket_address("0.0.0.0", view.outbound_port),  # noqa: S104 (nft refuses what it did not redirect)
+        traffic_direction=base_pb2.OUTBOUND,
+        enable_reuse_port=proto.false(),
+        listener_filters=[original_destination()],
+        filter_chains=chains,
+        filter_chain_matcher=destinations.matcher(_places(view)),
+        default_filter_chain=Chain(name=PASSTHROUGH_CHAIN, filters=[through]),
+    )
+
+
+def original_destination() -> listener_components_pb2.ListenerFilter:
+    """Takes the address that the app dialled from the kernel."""
+    return listener_components_pb2.ListenerFilter(
+        name="envoy.filters.listener.original_dst", typed_config=proto.packed(original_dst_pb2.OriginalDst())
+    )
+
+
+def stream_chain(frontend: OutboundFrontend) -> str:
+    """The name of a TCP service's chain."""
+    return f"tcp/{frontend.address}:{frontend.port}"
+
+
+def _places(view: View) -> Iterable[destinations.Place]:
+    for prefix in view.mesh_addresses:
+        yield destinations.Place(prefix=prefix, chain=HTTP_CHAIN)
+    for prefix in view.workload_addresses:
+        yield destinations.Place(prefix=prefix, chain=DIRECT_CHAIN)
+    for endpoint in view.direct:
+        yield destinations.Place(prefix=endpoint.address, port=endpoint.port, chain=DIRECT_CHAIN)
+    for frontend in view.frontends:
+        if frontend.address:
+            chain = HTTP_CHAIN if frontend.protocol.is_http else stream_chain(frontend)
+            if chain != HTTP_CHAIN or not destinations.within(frontend.address, view.mesh_addresses):
+                yield destinations.Place(prefix=frontend.address, port=frontend.port, chain=chain)
+
+
+def _stream(frontend: OutboundFrontend, log: accesslog_pb2.AccessLog) -> Chain:
+    cluster = names.cluster(frontend.host, frontend.default.port, frontend.default.subset)
+    name = stream_chain(frontend)
+    return Chain(name=name, filters=[tcp.to_cluster("tcp", cluster, log)])
+
+
+def _requests(reporter: metrics.Reporter, key_header: str) -> listener_components_pb2.Filter:
+    message = http.manager(names.OUTBOUND_LISTENER, metrics.requests(reporter))
+    if key_header == names.DESTINATION_HEADER:
+        message.early_header_mutation_extensions.append(_destination_header())
+    message.scoped_routes.CopyFrom(_scopes(key_header))
+    on_demand = http.http_filter("envoy.filters.http.on_demand", on_demand_pb2.OnDemand())
+    return http.network_filter(http.add_filters(message, [on_demand]))
+
+
+def _destination_header() -> extension_pb2.TypedExtensionConfig:
+    option = base_pb2.HeaderValueOption(
+        header=base_pb2.HeaderValue(key=names.DESTINATION_HEADER, value="%DOWNSTREAM_LOCAL_ADDRESS%"),
+        append_action=base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+    )
+    return proto.extension(
+        "envoy.http.early_header_mutation.header_mutation",
+        header_mutation_pb2.HeaderMutation(mutations=[mutation_rules_pb2.HeaderMutation(append=option)]),
+    )
+
+
+def _scopes(key_header: str) -> http_connection_manager_pb2.ScopedRoutes:
+    scoped = http_connection_manager_pb2.ScopedRoutes
+    fragment = scoped.ScopeKeyBuilder.FragmentBuilder(
+        header_value_extractor=scoped.ScopeKeyBuilder.FragmentBuilder.HeaderValueExtractor(name=key_header, index=0)
+    )
+    return scoped(
+        name=names.OUTBOUND_SCOPES,
+        scope_key_builder=scoped.ScopeKeyBuilder(fragments=[fragment]),
+        rds_config_source=proto.ads(),
+        scoped_rds=http_connection_manager_pb2.ScopedRds(scoped_rds_config_source=proto.ads()),
+    )
+
+
+def _explicit(view: View) -> listener_pb2.Listener:
+    message = http.manager(names.OUTBOUND_LISTENER, metrics.requests(_reporter(view)))
+    message.scoped_routes.CopyFrom(_scopes(":authority"))
+    message.local_reply_config.mappers.append(_unknown_host())
+    on_demand = http.http_filter("envoy.filters.http.on_demand", on_demand_pb2.OnDemand())
+    proxy = http.network_filter(http.add_filters(message, [on_demand]))
+    return listener_pb2.Listener(
+        name=names.OUTBOUND_LISTENER,
+        address=proto.socket_address("127.0.0.1", view.outbound_port),
+        traffic_direction=base_pb2.OUTBOUND,
+        enable_reuse_port=proto.false(),
+        filter_chains=[Chain(name=HTTP_CHAIN, filters=[proxy])],
+    )
+
+
+def _unknown_host() -> http_connection_manager_pb2.ResponseMapper:
+    return http_connection_manager_pb2.ResponseMapper(
+        filter=accesslog_pb2.AccessLogFilter(response_flag_filter=accesslog_pb2.ResponseFlagFilter(flags=["NR"])),
+        body_format_override=substitution_format_string_pb2.SubstitutionFormatString(
+            text_format_source=base_pb2.DataSource(inline_string=_UNKNOWN_HOST)
+        ),
+    )

@@ -1,0 +1,72 @@
+"""Route configurations: the ordered rules of a frontend as an ordered list of Envoy routes.
+
+The first route whose match holds decides, exactly as in the model, so the list's order is all there is to
+precedence. A frontend without routes sends everything to its own service; a closed one answers 404 past its rules.
+Routes carry the origin of their rule as metadata, without file and line: moving a document recompiles nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from envoy.config.core.v3 import base_pb2
+from envoy.config.route.v3 import route_components_pb2, route_pb2
+
+from plait.compiler import provenance
+from plait.compiler.actions import answer
+from plait.compiler.matches import route_match
+from plait.compiler.policies import headers
+from plait.envoy import names, proto
+from plait.model.traffic import ClusterKey, Destination, Rule
+from plait.model.view import OutboundFrontend
+
+Clusters = Mapping[ClusterKey, str]
+"""The names of the clusters in a view."""
+
+DEFAULT_ROUTE = "default"
+
+
+def route(rule: Rule, clusters: Clusters, port: int) -> route_components_pb2.Route:
+    """One rule as a route of a frontend at that port."""
+    message = route_components_pb2.Route(
+        name=rule.name,
+        match=route_match(rule.match),
+        metadata=provenance.metadata(rule.origin, rule.name),
+    )
+    answer(message, rule, clusters, port)
+    headers.on_route(message, request=rule.request_headers, response=rule.response_headers)
+    return message
+
+
+def _default(frontend: OutboundFrontend, clusters: Clusters) -> route_components_pb2.Route:
+    rule = Rule(name=DEFAULT_ROUTE, destinations=(Destination(cluster=frontend.default),))
+    message = route(rule, clusters, frontend.port)
+    message.match.Clear()
+    message.match.prefix = ""  # OPTIONS * too
+    message.metadata.CopyFrom(base_pb2.Metadata())
+    return message
+
+
+def virtual_host(
+    name: str, domains: Iterable[str], routes: Iterable[route_components_pb2.Route]
+) -> route_components_pb2.VirtualHost:
+    """A virtual host; its own name is of no meaning."""
+    return route_components_pb2.VirtualHost(name=name, domains=domains, routes=routes)
+
+
+def configuration(name: str, virtual_hosts: Iterable[route_components_pb2.VirtualHost]) -> route_pb2.RouteConfiguration:
+    """A route configuration in which a header changed by a destination wins over the same by its rule."""
+    return route_pb2.RouteConfiguration(
+        name=name,
+        virtual_hosts=virtual_hosts,
+        most_specific_header_mutations_wins=True,
+        validate_clusters=proto.false(),
+    )
+
+
+def outbound(frontend: OutboundFrontend, clusters: Clusters) -> route_pb2.RouteConfiguration:
+    """The route configuration of a frontend, chosen by destination and never by Host."""
+    routes = [route(rule, clusters, frontend.port) for rule in frontend.rules]
+    if not frontend.closed:
+        routes.append(_default(frontend, clusters))
+    message = configuration(names.route(frontend.host, frontend.port), [virtual_host("service", ("*",), routes)])
+    message.request_headers_to_remove.append(names.DESTINATION_HEADER)
+    return message

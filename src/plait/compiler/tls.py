@@ -1,0 +1,81 @@
+"""Transport sockets: the mesh's mutual TLS on both sides, and a gateway's TLS towards its clients.
+
+Keys and trust bundles are never in these messages: Envoy takes the secrets `identity` and `bundle` by SDS
+from the node agent, so a rotation changes nothing here. The server decides by the ALPN list of its chain
+whether its sidecar speaks HTTP (`h2, http/1.1`) or passes the app's own protocol (`http/1.1` or `h2`);
+clients offer both and follow.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from envoy.config.core.v3 import base_pb2
+from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2
+from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
+from envoy.type.matcher.v3 import string_pb2
+
+from plait.envoy import names, proto
+
+
+def _secret(name: str) -> secret_pb2.SdsSecretConfig:
+    return secret_pb2.SdsSecretConfig(name=name, sds_config=proto.ads())
+
+
+def _parameters() -> common_pb2.TlsParameters:
+    return common_pb2.TlsParameters(
+        tls_minimum_protocol_version=common_pb2.TlsParameters.TLSv1_3,
+        tls_maximum_protocol_version=common_pb2.TlsParameters.TLSv1_3,
+    )
+
+
+def _context(peers: Iterable[string_pb2.StringMatcher], alpn: Sequence[str]) -> tls_pb2.CommonTlsContext:
+    subject = common_pb2.SubjectAltNameMatcher
+    validation = common_pb2.CertificateValidationContext(
+        match_typed_subject_alt_names=[subject(san_type=subject.URI, matcher=peer) for peer in peers]
+    )
+    return tls_pb2.CommonTlsContext(
+        tls_params=_parameters(),
+        tls_certificate_sds_secret_configs=[_secret(names.IDENTITY_SECRET)],
+        combined_validation_context=tls_pb2.CommonTlsContext.CombinedCertificateValidationContext(
+            default_validation_context=validation,
+            validation_context_sds_secret_config=_secret(names.BUNDLE_SECRET),
+        ),
+        alpn_protocols=alpn,
+    )
+
+
+def _socket(context: tls_pb2.UpstreamTlsContext | tls_pb2.DownstreamTlsContext) -> base_pb2.TransportSocket:
+    return base_pb2.TransportSocket(name="envoy.transport_sockets.tls", typed_config=proto.packed(context))
+
+
+def to_server(identities: Iterable[str]) -> base_pb2.TransportSocket:
+    """Mutual TLS towards servers that must prove one of these SPIFFE IDs."""
+    peers = [string_pb2.StringMatcher(exact=identity) for identity in sorted(identities)]
+    return _socket(tls_pb2.UpstreamTlsContext(common_tls_context=_context(peers, ()), sni=names.MESH_SERVER_NAME))
+
+
+def from_clients(trust_domain: str, alpn: Sequence[str]) -> base_pb2.TransportSocket:
+    """Mutual TLS towards callers, who must have an identity of this trust domain."""
+    peers = [string_pb2.StringMatcher(prefix=f"spiffe://{trust_domain}/")]
+    return _socket(
+        tls_pb2.DownstreamTlsContext(common_tls_context=_context(peers, alpn), require_client_certificate=proto.true())
+    )
+
+
+def from_outside(certificates: Iterable[str]) -> base_pb2.TransportSocket:
+    """A gateway's TLS: it proves itself by these secrets and asks its clients for nothing."""
+    context = tls_pb2.CommonTlsContext(
+        tls_params=common_pb2.TlsParameters(
+            tls_minimum_protocol_version=common_pb2.TlsParameters.TLSv1_2,
+            tls_maximum_protocol_version=common_pb2.TlsParameters.TLSv1_3,
+        ),
+        tls_certificate_sds_secret_configs=[_secret(name) for name in certificates],
+        alpn_protocols=("h2", "http/1.1"),
+    )
+    return _socket(tls_pb2.DownstreamTlsContext(common_tls_context=context))
+
+
+def plaintext() -> base_pb2.TransportSocket:
+    """No TLS."""
+    return base_pb2.TransportSocket(
+        name="envoy.transport_sockets.raw_buffer", typed_config=proto.packed(raw_buffer_pb2.RawBuffer())
+    )

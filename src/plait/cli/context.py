@@ -2,8 +2,8 @@
 
 `--state-dir` and `--server` may stand anywhere before `--`; without them PLAIT_STATE_DIR and PLAIT_SERVER count, then
 the default place (`/var/lib/plait` for root, `$XDG_STATE_HOME/plait` or `~/.local/state/plait` for others). A server
-given by name is used with the token of PLAIT_TOKEN or PLAIT_TOKEN_FILE. Otherwise STATE/run/endpoints.json, which control writes, tells the way:
-its unix socket if we may open it, else TLS with the token it names.
+given by name is used with the token of PLAIT_TOKEN or PLAIT_TOKEN_FILE. Otherwise STATE/run/endpoints.json, which
+control writes, tells the way: its unix socket if we may open it, else TLS with the token it names.
 """
 
 import json

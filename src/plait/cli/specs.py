@@ -15,6 +15,7 @@ PROTOCOLS = ("http", "http2", "h2c", "grpc", "tcp", "tls", "https")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"([-A-Za-z0-9.]{1,253}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+_PUBLISH = re.compile(r"(?:(?:[-A-Za-z][-A-Za-z0-9.]*|\d+(?:\.\d+){3}|\[[0-9a-fA-F:.]+\]):)?(\d+)(?::(\d+))?")
 _VARIABLE = re.compile(r"[^=\0]+")
 
 Complaint = tuple[str, str]
@@ -74,9 +75,7 @@ def _probe(value: object) -> Complaint | None:
 
 
 def _publish(value: object) -> Complaint | None:
-    parts = str(value).rsplit(":", 2)
-    numbers = parts if port_number(parts[0]) else parts[1:]
-    if numbers and all(port_number(part) for part in numbers) and len(numbers) < 3:
+    if (found := _PUBLISH.fullmatch(str(value))) and all(port_number(part) for part in found.groups() if part):
         return None
     return f"{value!r} cannot be published", "write [HOST:]PORT[:APP], such as 8080 or 127.0.0.1:8080:80"
 

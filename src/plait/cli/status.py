@@ -23,7 +23,7 @@ def status(output: options.Format = Output.TABLE) -> None:
 
 def _lines(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     api, ads, metrics = (answer.get(name) or {} for name in ("api", "ads", "metrics"))
-    yield "mesh", f"{'ready' if answer.get('ready') else 'not ready'}, trust domain {text(answer.get('trust_domain'))}"
+    yield "mesh", f"{'ready' if answer.get('ready') else 'not ready'}, trust domain {text(answer.get('trustDomain'))}"
     yield "api", ", ".join(str(api[name]) for name in ("socket", "url") if api.get(name)) or "-"
     if api.get("kubeconfig"):
         yield "kubectl", f"KUBECONFIG={api['kubeconfig']} kubectl get services"

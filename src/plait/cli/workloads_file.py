@@ -65,8 +65,10 @@ def _entry_violations(entry: Any, place: str, file: str, lines: Mapping[str, int
     if not isinstance(entry, dict):
         yield Violation(file=file, line=lines.get(place, 0), path=place, problem="must be a mapping", remedy=HINT)
         return
-    named = {"name": "", **{str(name): item for name, item in entry.items()}}
-    for mistake in specs.mistakes(named if "name" in entry else {**named, "name": None}):
+    found = list(specs.mistakes({str(name): item for name, item in entry.items()}))
+    if "name" not in entry:
+        found.append(specs.Mistake(path="name", problem="the workload has no name", remedy="write name: NAME"))
+    for mistake in found:
         path = f"{place}.{mistake.path}"
         line = _nearest_line(path, lines)
         yield Violation(file=file, line=line, path=path, problem=mistake.problem, remedy=mistake.remedy)

@@ -33,14 +33,20 @@ def _failure(command: str, error: Exception) -> dict[str, Any]:
 
 
 def execute(document: dict[str, Any]) -> dict[str, Any]:
-    """Enter the place and execute the command; returns only if that failed, with the reason."""
+    """Enter the place and execute the command; returns only if that failed, with the reason.
+
+    `cwd` is entered as the app's user, `folder` before privileges are given up: what lies above it may be closed.
+    """
     command: list[str] = document["command"]
     environment: dict[str, str] = document["env"]
-    folder: str = document.get("cwd") or "/"
+    folder: str = document.get("cwd") or ("" if document.get("folder") else "/")
     program: int = document.get("program", -1)
     try:
+        if document.get("folder"):
+            os.chdir(document["folder"])
         confine.enter(confine.Confinement.of(document))
-        os.chdir(folder)
+        if folder:
+            os.chdir(folder)
     except OSError as error:
         remedy = (
             "choose a directory that the app's user may enter" if error.filename == folder else "run `plait doctor`"

@@ -1,0 +1,169 @@
+"""One Envoy: started, watched, started again when it dies, adopted by the next agent.
+
+It runs in the workload's network namespace under a user of its own, with the folder `proxy` as its working directory
+(see `state`). The agent opens the binary and passes the descriptor, so that an Envoy can be executed by a user who
+cannot enter the folders above it. Nothing ties its life to the agent's; the record keeps its process number and start
+time. A stopped or slow Envoy is left alone: only its end makes a new one.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from plait.envoy import bootstrap
+from plait.errors import UnreachableError
+from plait.node import admin, launches, state
+from plait.node.confine import Confinement
+from plait.node.processes import ProcessId, identify
+
+log = logging.getLogger(__name__)
+
+_LONGEST_PAUSE: Final = 5.0
+_HEALTHY_AFTER: Final = 10.0
+_LARGEST_LOG: Final = 8 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SidecarPlan:
+    """What an Envoy is started with. `uid` 0 or None: as the agent's own user (explicit capture)."""
+
+    proxy: str
+    directory: state.WorkloadDirectory
+    envoy: Path
+    ads_socket: str = state.RELAY_FROM_PROXY
+    service: str = ""
+    netns: str = ""
+    uid: int | None = None
+    files: dict[str, str] = field(default_factory=dict[str, str])
+    resolvers: tuple[tuple[str, int], ...] = ()
+
+    def launch_document(self) -> dict[str, Any]:
+        """How the launcher becomes this Envoy."""
+        uid = self.uid
+        confinement = Confinement(
+            netns=self.netns, files=self.files, uid=uid, gid=uid or 0, groups=() if uid is None else (uid,), umask=0o077
+        )
+        return {
+            **confinement.document(),
+            "replace": True,
+            "command": [str(self.envoy), *bootstrap.arguments("bootstrap.json")],
+            "env": {},
+            "folder": str(self.directory.proxy),
+        }
+
+    def write_bootstrap(self) -> None:
+        """Write the bootstrap where this Envoy alone can read it."""
+        document = bootstrap.bootstrap(
+            self.proxy,
+            ads_socket=self.ads_socket,
+            admin_socket=state.ADMIN_FROM_PROXY,
+            service=self.service,
+            resolvers=self.resolvers,
+        )
+        path = self.directory.proxy / "bootstrap.json"
+        path.write_text(json.dumps(document), encoding="utf-8")
+        path.chmod(0o600)
+        if self.uid is not None and os.geteuid() == 0:
+            os.chown(path, self.uid, self.uid)
+
+
+class Sidecar:
+    """An Envoy and the task that keeps it running. `changed` is called with every new process."""
+
+    def __init__(self, plan: SidecarPlan, changed: Callable[[ProcessId], Awaitable[None]]) -> None:
+        self.plan = plan
+        self.process: ProcessId | None = None
+        self.restarts = 0
+        self._changed = changed
+        self._leaving = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start the Envoy and keep it running from now on."""
+        self.plan.write_bootstrap()
+        await self._spawn()
+        self._task = asyncio.create_task(self._keep(), name=f"sidecar {self.plan.proxy}")
+
+    async def adopt(self, process: ProcessId | None) -> None:
+        """Take over the Envoy that an earlier agent started; one that has died is started again."""
+        if process is not None and process.alive():
+            self.process = process
+        else:
+            self.plan.write_bootstrap()
+            await self._spawn()
+        self._task = asyncio.create_task(self._keep(), name=f"sidecar {self.plan.proxy}")
+
+    async def stop(self, patience: float = 2.0) -> None:
+        """End the Envoy for good."""
+        self._leaving = True
+        if self.process is not None:
+            await self.process.end(patience)
+        await self.detach()
+
+    async def detach(self) -> None:
+        """Leave the Envoy running without being watched."""
+        self._leaving = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def live(self) -> bool:
+        """Whether it answers on its admin socket and has all its listeners."""
+        try:
+            return await admin.is_live(self.plan.directory.admin)
+        except UnreachableError:
+            return False
+
+    async def _spawn(self) -> None:
+        self.plan.directory.admin.unlink(missing_ok=True)
+        pid = await asyncio.to_thread(self._launch)
+        self.process = identify(pid)
+        if self.process is not None:
+            await self._changed(self.process)
+
+    def _launch(self) -> int:
+        trim(self.plan.directory.envoy_log)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        output = os.open(self.plan.directory.envoy_log, flags, 0o600)
+        binary = os.open(self.plan.envoy, os.O_RDONLY | os.O_CLOEXEC)
+        nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            document = {**self.plan.launch_document(), "program": binary}
+            return launches.spawn(document, (nothing, output, output), also=[binary]).pid
+        finally:
+            for descriptor in (output, binary, nothing):
+                os.close(descriptor)
+
+    async def _keep(self) -> None:
+        pause = 0.0
+        while not self._leaving:
+            since = time.monotonic()
+            if self.process is not None:
+                await self.process.ended()
+            if self._leaving:
+                return
+            pause = 0.0 if time.monotonic() - since > _HEALTHY_AFTER else min(_LONGEST_PAUSE, pause * 2 + 0.1)
+            self.restarts += 1
+            log.warning("the sidecar of %s ended; starting it again in %.1f s", self.plan.proxy, pause)
+            await asyncio.sleep(pause)
+            await self._spawn()
+
+
+def trim(path: Path) -> None:
+    """Keep only the end of a log that has become too large."""
+    try:
+        if path.stat().st_size > _LARGEST_LOG:
+            with path.open("rb+") as file:
+                file.seek(-_LARGEST_LOG // 8, os.SEEK_END)
+                rest = file.read()
+                file.seek(0)
+                file.write(rest)
+                file.truncate()
+    except FileNotFoundError:
+        return

@@ -45,3 +45,8 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
         return found[0]
     folded = {candidate.lower().replace("_", ""): candidate for candidate in candidates}
     return folded.get(name.lower().replace("_", "").replace("-", ""), "")
+
+
+def shorten(text: str, limit: int = 60) -> str:
+    """A text cut to a length that fits a message."""
+    return text if len(text) <= limit else f"{text[:limit]}..."

@@ -56,7 +56,14 @@ def validate_object(document: Any, subject: Subject) -> Checked | tuple[Violatio
     """The object's kind and model, or everything that is wrong with it."""
     if as_object(document) is None:
         return (subject.violation("", "must be an object with apiVersion and kind"),)
-    cleaned = without_nulls(document)
+    try:
+        cleaned = without_nulls(document)
+    except RecursionError:
+        return (subject.violation("", "is nested too deeply", "an object has at most some hundred levels"),)
+    return _validate_cleaned(cleaned, subject)
+
+
+def _validate_cleaned(cleaned: dict[str, Any], subject: Subject) -> Checked | tuple[Violation, ...]:
     kind = _kind_of(cleaned, subject)
     if isinstance(kind, tuple):
         return kind

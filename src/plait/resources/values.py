@@ -41,3 +41,12 @@ def without(document: dict[str, Any], locations: list[tuple[str | int, ...]]) ->
             holder = holder[part]
         holder.pop(location[-1], None)
     return copy
+
+
+def type_name(value: Any) -> str:
+    """The JSON type of a value."""
+    names = ((bool, "boolean"), (str, "string"), (int, "integer"), (float, "number"), (Mapping, "object"))
+    for kind, name in names:
+        if isinstance(value, kind):
+            return name
+    return "null" if value is None else "array"

@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 from plait.resources import paths
 from plait.resources.formats import SAYINGS
 from plait.resources.schema import Model
-from plait.resources.values import as_array, as_object
+from plait.resources.values import as_array, as_object, type_name
 
 _EXPECTED = {
     "string_type": "string",
@@ -22,7 +22,6 @@ _EXPECTED = {
     "model_type": "object",
     "model_attributes_type": "object",
 }
-_SHOWN = 80
 
 
 def word(error: ErrorDetails, model: type[Model]) -> tuple[str, str]:
@@ -90,19 +89,10 @@ _SPECIAL: dict[str, Callable[[Any, Mapping[str, Any]], tuple[str, str]]] = {
 def show(value: Any) -> str:
     """A value as JSON writes it, cut short."""
     if isinstance(value, str):
-        return f'"{value if len(value) <= _SHOWN else value[:_SHOWN] + "..."}"'
+        return f'"{paths.shorten(value, 80)}"'
     if isinstance(value, bool):
         return "true" if value else "false"
     return type_name(value) if isinstance(value, (list, tuple, dict)) else str(value)
-
-
-def type_name(value: Any) -> str:
-    """The JSON type of a value."""
-    names = ((bool, "boolean"), (str, "string"), (int, "integer"), (float, "number"), (Mapping, "object"))
-    for kind, name in names:
-        if isinstance(value, kind):
-            return name
-    return "null" if value is None else "array"
 
 
 def _invalid(value: Any) -> str:

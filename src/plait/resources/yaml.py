@@ -1,6 +1,6 @@
 """YAML and JSON text become documents that know the line of each of their fields.
 
-The text is composed into nodes (which carry lines) and the nodes into plain JSON values, as Kubernetes' tools read
+The text is parsed into events (which carry lines) and these are read as plain JSON values, as Kubernetes' tools read
 YAML 1.1: keys become strings, times stay strings, `<<` merges. Lists of objects are unfolded. What is wrong comes
 back as violations; what stands before a syntax error is still read.
 """
@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import yaml
-from yaml.nodes import Node
+from yaml.events import DocumentStartEvent, Event
+from yaml.reader import ReaderError
 
 from plait.resources import paths
-from plait.resources.nodes import Reader
-from plait.resources.values import as_array, as_object, as_text
+from plait.resources.values import as_array, as_object, as_text, type_name
 from plait.resources.violations import Violation
+from plait.resources.yaml_events import Reader
+from plait.resources.yaml_events import line_of as starting_line
 
 SUFFIXES = (".yaml", ".yml", ".json")
 """What files in folders must end with to be read."""
@@ -47,30 +49,31 @@ def load(text: str, file: str = "-") -> Loaded:
     documents: list[Document] = []
     violations: list[Violation] = []
     try:
-        for node in _nodes(text):
-            reader = Reader(file=file)
-            value = reader.read(node)
-            violations.extend(reader.violations)
-            line = node.start_mark.line + 1
-            fields = as_object(value)
-            if fields is not None:
-                document = Document(value=fields, file=file, line=line, lines={"": line, **reader.lines})
-                documents.extend(unfold(document))
-            elif value is not None:
-                problem = f"must be an object with apiVersion and kind, not {reader.kind_of(node)}"
-                violations.append(Violation(file=file, line=line, problem=problem))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        events = iter(yaml.parse(text, Loader=_Loader))
+        for event in events:
+            if isinstance(event, DocumentStartEvent):
+                _read_document(events, file, documents, violations)
+    except (yaml.YAMLError, ValueError) as error:
         as_json = _load_json(text, file)
         if as_json is not None:
             return as_json
-        violations.append(_syntax_error(error, file))
+        violations.append(_syntax_error(error, text, file))
     return Loaded(documents=tuple(documents), violations=tuple(violations))
 
 
-def _nodes(text: str) -> Iterator[Node]:
-    for node in yaml.compose_all(text, Loader=_Loader):
-        if node:
-            yield node
+def _read_document(events: Iterator[Event], file: str, documents: list[Document], violations: list[Violation]) -> None:
+    reader = Reader(events, file=file)
+    first = next(events)
+    value = reader.read(first)
+    violations.extend(reader.violations)
+    line = starting_line(first)
+    fields = as_object(value)
+    if fields is not None:
+        document = Document(value=fields, file=file, line=line, lines={"": line, **reader.lines})
+        documents.extend(unfold(document))
+    elif value is not None:
+        problem = f"must be an object with apiVersion and kind, not {type_name(value)}"
+        violations.append(Violation(file=file, line=line, problem=problem))
 
 
 def _load_json(text: str, file: str) -> Loaded | None:
@@ -85,19 +88,19 @@ def _load_json(text: str, file: str) -> Loaded | None:
     return Loaded(documents=tuple(unfold(document)))
 
 
-def _syntax_error(error: Exception, file: str) -> Violation:
+def _syntax_error(error: Exception, text: str, file: str) -> Violation:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     line = mark.line + 1 if mark else 0
+    if isinstance(error, ReaderError):
+        line = text.encode()[: error.position].count(b"\n") + 1
     problem = getattr(error, "problem", None) or getattr(error, "reason", None)
-    if isinstance(error, RecursionError):
-        problem = "nested too deeply"
     context = getattr(error, "context", None)
     parts = [str(part) for part in (context, problem) if part]
-    text = ", ".join(parts) or "cannot be read"
+    what = ", ".join(parts) or "cannot be read"
     return Violation(
         file=file,
         line=line,
-        problem=f"YAML syntax error: {text}",
+        problem=f"YAML syntax error: {what}",
         remedy="check indentation (spaces, no tabs), quotes and brackets on this line and the one before",
     )
 

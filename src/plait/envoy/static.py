@@ -12,6 +12,7 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.config.route.v3 import route_pb2, scoped_route_pb2
+from envoy.extensions.filters.http.on_demand.v3 import on_demand_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
@@ -119,5 +120,13 @@ def _manager(manager: Manager, resources: ResourceSet, routes: Mapping[str, rout
                 scope.on_demand = False
                 inline.append(scope)
         manager.scoped_routes.ClearField("rds_config_source")
+        _drop_on_demand(manager)
         if not inline:  # an inline list may not be empty
             manager.route_config.CopyFrom(route_pb2.RouteConfiguration(name="none"))
+
+
+def _drop_on_demand(manager: Manager) -> None:
+    """Envoy 1.40 crashes at an unknown key if scopes are inline and routes may be asked for on demand."""
+    kept = [item for item in manager.http_filters if not item.typed_config.Is(on_demand_pb2.OnDemand.DESCRIPTOR)]
+    del manager.http_filters[:]
+    manager.http_filters.extend(kept)

@@ -8,6 +8,7 @@ revision has left it must list again (GoneError), so that a slow watcher costs n
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from plait.errors import ConflictError, GoneError, NotFoundError
 from plait.store.store import Change, Document, Listing, ObjectKey, Write
@@ -120,10 +121,11 @@ def _change(write: Write, old: Document | None, revision: int) -> Change:
     if write.document is None:
         if old is None:
             raise NotFoundError(f"{_spell(write.key)} does not exist")
-        return Change(type="DELETED", key=write.key, document=old, revision=revision)
+        return Change(type="DELETED", key=write.key, document=old, revision=revision, before=old)
     metadata = {**write.document.get("metadata", {}), "resourceVersion": str(revision)}
     document = {**write.document, "metadata": metadata}
-    return Change(type="MODIFIED" if old else "ADDED", key=write.key, document=document, revision=revision)
+    kind: Literal["ADDED", "MODIFIED"] = "ADDED" if old is None else "MODIFIED"
+    return Change(type=kind, key=write.key, document=document, revision=revision, before=old)
 
 
 def _spell(key: ObjectKey) -> str:

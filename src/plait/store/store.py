@@ -34,12 +34,13 @@ class Write:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One change, in commit order. For DELETED, `document` is the last state."""
+    """One change, in commit order. For DELETED, `document` is the last state; `before` is what it replaces."""
 
     type: Literal["ADDED", "MODIFIED", "DELETED"]
     key: ObjectKey
     document: Document
     revision: int
+    before: Document | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

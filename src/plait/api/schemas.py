@@ -1,0 +1,35 @@
+"""The JSON of /plait/v1, in one place: what the command line prints with `-o json`.
+
+Stable: fields are added, never changed. Names are lowerCamelCase as everywhere in the API.
+"""
+
+from plait.api.answers import Answer, Source
+from plait.api.apply_answers import ApplyAnswer, ApplyRequest, ApplyResult, Problem, ViolationAnswer
+from plait.api.status_answers import AdsStatus, ApiStatus, CaptureStatus, MetricsStatus, NodeStatus, ProxyCounts, Status
+from plait.api.why_answers import WhyAnswer, WhyQuestion, WhyStep
+from plait.api.workload_answers import Edge, Proxy, RefusedResource, Workload, WorkloadPort
+
+__all__ = [
+    "AdsStatus",
+    "Answer",
+    "ApiStatus",
+    "ApplyAnswer",
+    "ApplyRequest",
+    "ApplyResult",
+    "CaptureStatus",
+    "Edge",
+    "MetricsStatus",
+    "NodeStatus",
+    "Problem",
+    "Proxy",
+    "ProxyCounts",
+    "RefusedResource",
+    "Source",
+    "Status",
+    "ViolationAnswer",
+    "WhyAnswer",
+    "WhyQuestion",
+    "WhyStep",
+    "Workload",
+    "WorkloadPort",
+]

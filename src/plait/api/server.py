@@ -1,0 +1,118 @@
+"""The API on its sockets: the owner's unix socket, and TLS on an address if there is one.
+
+The sockets are made here, before anything is served, so that their addresses and modes are known at once: the unix
+socket is 0600 from its first moment. Stopping ends open watches first, then waits for running requests.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from plait.errors import RefusedError
+
+_PATIENCE = 3
+"""Seconds that running requests get when the server stops."""
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn that leaves signals to the process it is part of."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take no signal."""
+        yield
+
+
+class ApiServer:
+    """Serves an application until it is stopped."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._servers: list[tuple[_Server, socket.socket]] = []
+
+    def add_unix(self, path: Path) -> None:
+        """Serve the owner on a unix socket; a stale one is replaced, RefusedError if another process serves there."""
+        config = uvicorn.Config(self._app, lifespan="off", log_config=None, access_log=False)
+        self._add(config, _unix_socket(path))
+
+    def add_tls(self, host: str, port: int, *, certificate: Path, key: Path) -> tuple[str, int]:
+        """Serve with TLS on an address, port 0 for any; returns the address bound."""
+        config = uvicorn.Config(
+            self._app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
+        )
+        listener = _tcp_socket(host, port)
+        self._add(config, listener)
+        name = listener.getsockname()
+        return str(name[0]), int(name[1])
+
+    async def serve(self) -> None:
+        """Serve until `stop` is called."""
+        async with asyncio.TaskGroup() as group:
+            for server, listener in self._servers:
+                group.create_task(server.serve(sockets=[listener]))
+
+    def stop(self) -> None:
+        """End watches, refuse new connections and let `serve` return."""
+        self._app.state.stopping.set()
+        for server, _ in self._servers:
+            server.should_exit = True
+
+    def _add(self, config: uvicorn.Config, listener: socket.socket) -> None:
+        config.timeout_graceful_shutdown = _PATIENCE
+        config.proxy_headers = False
+        config.server_header = False
+        config.load()
+        if config.ssl is not None:
+            config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._servers.append((_Server(config), listener))
+
+
+def _unix_socket(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    if path.exists():
+        if _answers(path):
+            raise RefusedError(f"another process serves {path}", "stop it first (`plait down`)")
+        path.unlink()
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    except OSError as error:
+        raise RefusedError(f"the API cannot listen on {path}: {error.strerror}", "check the state directory") from error
+    finally:
+        os.umask(before)
+    return listener
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True
+
+
+def _tcp_socket(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        remedy = "choose another address or port with --listen"
+        raise RefusedError(f"the API cannot listen on {host}:{port}: {error.strerror}", remedy) from error
+    return listener

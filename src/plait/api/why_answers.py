@@ -1,0 +1,72 @@
+"""`plait why`: the question and its answer, as JSON."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from plait.api.answers import Answer, Source
+
+
+class WhyQuestion(Answer):
+    """A call that someone would make."""
+
+    from_workload: str = ""
+    """NAMESPACE/NAME (or NAME) of the calling workload."""
+    principal: str = ""
+    """SPIFFE ID of the caller, instead of a workload."""
+    method: str = "GET"
+    """HTTP method; empty for tcp:// and tls://."""
+    url: str
+    """URL: http://HOST[:PORT]/PATH, tcp://HOST:PORT, tls://SNI:PORT."""
+    headers: dict[str, str] = Field(default_factory=dict[str, str])
+    """Request headers."""
+    source_ip: str = ""
+    """Address of the caller."""
+    jwt_claims: dict[str, Any] = Field(default_factory=dict[str, Any])
+    """Claims of the caller's JWT."""
+
+
+class WhyStep(Answer):
+    """One decision on the way of a call."""
+
+    stage: str
+    """What decided: listener, route, cluster, endpoint, policy, ..."""
+    outcome: str
+    """What it decided, in words."""
+    resource: str = ""
+    """The Envoy resource, if there is one."""
+    source: Source | None = None
+    """The line of YAML that it comes from."""
+
+
+class WhyAnswer(Answer):
+    """Where a call goes, and why."""
+
+    verdict: Literal["allowed", "denied", "refused", "answered", "redirected", "passthrough", "unknown"]
+    """What becomes of the call; `answered` is a direct answer of the proxy, `refused` no listener or route."""
+    sentence: str
+    """The same in one sentence."""
+    status: int | None = None
+    """HTTP status that the mesh itself would answer, if it does."""
+    listener: str = ""
+    """Listener and chain."""
+    route: str = ""
+    """Route that matched."""
+    rule: Source | None = None
+    """The user's rule behind the route."""
+    clusters: dict[str, int] = Field(default_factory=dict[str, int])
+    """Weights of the destinations."""
+    endpoints: tuple[str, ...] = ()
+    """Addresses that may be called."""
+    policy: Source | None = None
+    """The policy that allowed or denied."""
+    redirect: str = ""
+    """Where a redirect leads."""
+    timeout: float | None = None
+    """Seconds that the request may take."""
+    retries: int = 0
+    """How often it is tried again."""
+    steps: tuple[WhyStep, ...] = ()
+    """All decisions in order."""
+    nearest_miss: str = ""
+    """The rule that came nearest when none matched, and what it lacks."""

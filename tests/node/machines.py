@@ -1,7 +1,7 @@
-"""Machines for network tests: a namespace that plays a machine, and sockets in it and in its workloads' places.
+"""Machines for network tests: a namespace that plays a machine, sockets in it and in workloads' places.
 
-A socket belongs for ever to the namespace and to the uid that opened it, so that servers and callers of this one process
-stand in for apps and Envoys everywhere; no traffic leaves the namespaces a test made.
+A socket belongs for ever to the namespace and to the uid that opened it, so that servers and callers of this one
+process stand in for apps and Envoys everywhere; no traffic leaves the namespaces a test made.
 """
 
 import ctypes
@@ -19,7 +19,8 @@ from typing import TypeVar
 import pytest
 
 from plait.node import commands, netns
-from plait.node.place import MachineNetwork, Place
+from plait.node.network import MachineNetwork
+from plait.node.place import Place
 from plait.node.record import PlaceSpec
 
 ENVOY_UID = 61337
@@ -74,16 +75,35 @@ def machine(
     """A machine with the mesh's network set up; everything is removed at the end."""
     name = f"plaittest-{secrets.token_hex(4)}"
     mesh_id = mesh_id or secrets.token_hex(2)
-    netns.create(name)
-    commands.batch(["link set lo up", *others], netns=name)
     made = Machine(name=name, network=MachineNetwork(mesh_id, cidr, state=state / f"{mesh_id}.json"))
+    netns.create(name)
     try:
+        commands.batch(["link set lo up", *others], netns=name)
         made.here(made.network.setup)
         yield made
     finally:
         for server in made.servers:
+            server.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
             server.close()
         made.here(made.network.teardown)
+        netns.delete(name)
+
+
+OUTSIDE, UPLINK = "192.0.2.2", "192.0.2.1"
+
+
+@contextmanager
+def outside(here: Machine) -> Generator[str]:
+    """Another host, 192.0.2.2, beyond the machine's default route; the machine is 192.0.2.1 there. Yields its path."""
+    name = f"{here.name}-outside"
+    netns.create(name)
+    commands.batch([f"link add up0 type veth peer name up0 netns {name}"], netns=here.name)
+    for where, address in ((here.name, UPLINK), (name, OUTSIDE)):
+        commands.batch(["link set lo up", f"addr add {address}/24 dev up0", "link set up0 up"], netns=where)
+    commands.batch([f"route add default via {OUTSIDE}"], netns=here.name)
+    try:
+        yield netns.path_of(name)
+    finally:
         netns.delete(name)
 
 

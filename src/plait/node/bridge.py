@@ -10,8 +10,11 @@ The MTU is that of the machine's default route, so that nothing has to be fragme
 """
 
 import contextlib
+import fcntl
 import ipaddress
 import json
+import socket
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from plait.node import commands
 from plait.node.addresses import MachineRange, hardware_address
 
 _DEFAULT_MTU = 1500
+_SIOCGIFMTU = 0x8921
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,20 +91,22 @@ def delete(bridge: str) -> None:
 
 
 def exists(interface: str) -> bool:
-    """Whether an interface of that name is in this namespace."""
-    return commands.works(["ip", "link", "show", "dev", interface])
+    """Whether an interface of that name is in this thread's namespace."""
+    with contextlib.suppress(OSError):
+        return socket.if_nametoindex(interface) > 0
+    return False
 
 
 def mtu_of(interface: str) -> int:
     """The MTU of an interface."""
-    links = _json(["ip", "-j", "link", "show", "dev", interface])
-    return int(links[0]["mtu"])
+    request = struct.pack("16si20x", interface.encode(), 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        return int(struct.unpack("16si20x", fcntl.ioctl(asked, _SIOCGIFMTU, request))[1])
 
 
 def interfaces(prefix: str) -> tuple[str, ...]:
-    """The interfaces of this namespace whose name starts so."""
-    found = (str(link.get("ifname", "")) for link in _json(["ip", "-j", "link", "show"]))
-    return tuple(sorted(name for name in found if name.startswith(prefix)))
+    """The interfaces of this thread's namespace whose name starts so."""
+    return tuple(sorted(name for _, name in socket.if_nameindex() if name.startswith(prefix)))
 
 
 def read_sysctl(name: str) -> str:

@@ -8,10 +8,11 @@ workload: those are asked of the other meshes' tables.
 import contextlib
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from plait.errors import RefusedError
 from plait.node import commands
 
 _LISTEN = "0A"
@@ -51,6 +52,31 @@ def conflicting(found: Iterable[Listener], host: str | None, port: int) -> Liste
         if listener.port == port and _covers(listener.address, host):
             return listener
     return None
+
+
+def check_number(port: int) -> None:
+    """Refuse a number that is no port."""
+    if not 0 < port < 65536:
+        raise RefusedError(f"{port} is not a port", "use a number from 1 to 65535")
+
+
+def first_free(candidates: range, used: Collection[int]) -> int:
+    """The first port that nobody uses or listens on."""
+    held = {listener.port for listener in listeners()}
+    for port in candidates:
+        if port not in used and port not in held:
+            return port
+    span = f"{candidates.start} to {candidates.stop - 1}"
+    raise RefusedError(f"no port from {span} of this machine is free", "stop something on it")
+
+
+def holder_of(host: str | None, port: int, *, bridge: str) -> str:
+    """Who has `host:port`, beside the mesh with this bridge, as a clause; empty if nobody."""
+    listener = conflicting(listeners(), host, port)
+    if listener is not None:
+        return f"{holder(listener)} listens there"
+    mesh = other_meshes(bridge).get(port)
+    return f"the mesh with the bridge {mesh} publishes a workload there" if mesh else ""
 
 
 def holder(listener: Listener) -> str:

@@ -53,17 +53,31 @@ class Record:
             self, places={**self.places, spec.name: spec}, addresses={**addresses, spec.name: address}
         )
 
-    def without_place(self, name: str) -> "Record":
-        """The record without a place and without the ports that lead to it; its address stays remembered."""
+    def without_ports(self, name: str) -> "Record":
+        """The record without the ports that lead to a place or that it may call."""
         address = self.addresses.get(name)
-        addresses = {other: kept for other, kept in self.addresses.items() if other != name}
+        spec = self.places.get(name)
+        if spec is None:
+            return self
         return dataclasses.replace(
             self,
-            places={other: spec for other, spec in self.places.items() if other != name},
-            addresses={**addresses, name: address} if address else addresses,
+            places={**self.places, name: dataclasses.replace(spec, host_ports=())},
             machine_ports=tuple(port for port in self.machine_ports if port.address != address),
             loopback_ports=tuple(port for port in self.loopback_ports if port.address != address),
         )
+
+    def without_place(self, name: str) -> "Record":
+        """The record without a place; its address stays remembered, as the one used last."""
+        kept = {other: address for other, address in self.addresses.items() if other != name}
+        if name in self.addresses:
+            kept[name] = self.addresses[name]
+        bare = self.without_ports(name)
+        places = {other: spec for other, spec in bare.places.items() if other != name}
+        return dataclasses.replace(bare, places=places, addresses=kept)
+
+    def ports(self) -> tuple[object, ...]:
+        """Everything that the machine's rules depend on."""
+        return self.machine_ports, self.loopback_ports, self.host_ports()
 
     def host_ports(self) -> tuple[HostPort, ...]:
         """Which workload may call which loopback port of the machine."""

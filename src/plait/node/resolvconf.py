@@ -43,13 +43,11 @@ def of_machine(path: Path = MACHINE_FILE) -> ResolvConf:
     return found if found.servers else ResolvConf(servers=("127.0.0.1",), search=found.search)
 
 
-def search_list(
-    namespace: str, *, cluster_domain: str = "cluster.local", machine: ResolvConf | None = None
-) -> tuple[str, ...]:
+def search_list(namespace: str, *, domain: str = "cluster.local", machine: ResolvConf | None = None) -> tuple[str, ...]:
     """The domains in which a workload of `namespace` looks for short names."""
-    own = (f"{namespace}.svc.{cluster_domain}", f"svc.{cluster_domain}", cluster_domain)
+    own = (f"{namespace}.svc.{domain}", f"svc.{domain}", domain)
     around = (machine or of_machine()).search
-    return (*own, *(domain for domain in around if domain not in own))
+    return (*own, *(other for other in around if other not in own))
 
 
 def render(server: str, search: Sequence[str]) -> str:

@@ -1,92 +1,150 @@
-"""Join tokens: how a new machine proves, once, that it may join, and how it knows the mesh it joins.
+"""Tokens: a machine's single-use token to join a mesh, and a user's bearer token for the API.
 
-A token is a string a person carries from one machine to another. It holds an id, a secret, the fingerprint of the
-root certificate and the ports of API and ADS. Control stores only a hash of the secret, so a copied store joins
-nobody; a token is consumed by deleting its record, so it works once.
+A join token carries all that a machine needs beside control's address: the ports of API and ADS, the fingerprint
+of the mesh's root (so that the first connection is verified too), and a secret. Control keeps a record of it with
+a hash of the secret, as plain JSON that fits into a Secret; redeeming marks the record as used. The secrets have
+256 random bits, so a plain hash is enough.
 """
 
 import base64
-import binascii
 import hmac
 import json
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from plait.errors import ForbiddenError, RefusedError
+from plait.identity.certificates import pem
 
-PREFIX: Final = "plait-join."
-LIFE: Final = 24 * 3600.0
-"""Seconds that a token stays valid."""
+_JOIN: Final = "plait-join1."
+_USER: Final = "plait-user1."
+
+Record = Mapping[str, Any]
+"""What control keeps of a token: JSON values only, never the secret."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinToken:
-    """What a token says. `fingerprint` is the SHA-256 of the root certificate in hexadecimal."""
+    """What a join token says. The secret never appears in a repr."""
 
     id: str
     secret: str = field(repr=False)
-    fingerprint: str
+    node: str
     api_port: int
     ads_port: int
+    fingerprint: str
 
     def __str__(self) -> str:
-        text = json.dumps(asdict(self), separators=(",", ":")).encode()
-        return PREFIX + base64.urlsafe_b64encode(text).decode().rstrip("=")
+        return f"join token {self.id} for {self.node}"
+
+    def encode(self) -> str:
+        """The token as text, to be copied to the machine."""
+        values = [self.id, self.secret, self.node, self.api_port, self.ads_port, self.fingerprint]
+        return _JOIN + base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
 
 
-def new_token(*, fingerprint: str, api_port: int, ads_port: int) -> JoinToken:
-    """A new token with a random secret."""
-    return JoinToken(
+def new_join_token(
+    node: str,
+    allow: Iterable[str],
+    *,
+    api_port: int,
+    ads_port: int,
+    fingerprint: str,
+    expires: datetime,
+) -> tuple[JoinToken, Record]:
+    """A token for that machine and the record to keep; `allow` lists `NAMESPACE/SERVICE_ACCOUNT` it may sign for."""
+    token = JoinToken(
         id=secrets.token_hex(6),
         secret=secrets.token_urlsafe(32),
-        fingerprint=fingerprint,
+        node=node,
         api_port=api_port,
         ads_port=ads_port,
+        fingerprint=fingerprint,
     )
+    record = {
+        "id": token.id,
+        "hash": _hash(token.secret),
+        "node": node,
+        "allow": list(allow),
+        "expires": expires.isoformat(),
+        "used": "",
+    }
+    return token, record
 
 
-def parse_token(text: str) -> JoinToken:
-    """The token in a string; RefusedError if it is none."""
-    wrong = RefusedError(
-        "this is not a join token", "make one where control runs: plait token create --node NAME --allow NS/SA"
-    )
-    if not text.startswith(PREFIX):
-        raise wrong
-    encoded = text.removeprefix(PREFIX).strip()
+def parse_join_token(text: str) -> JoinToken:
+    """The token that a user pasted; RefusedError if it is none or not whole."""
+    body = text.strip().removeprefix(_JOIN)
     try:
-        fields = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+        values = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        identifier, secret, node, api_port, ads_port, fingerprint = values
         return JoinToken(
-            id=str(fields["id"]),
-            secret=str(fields["secret"]),
-            fingerprint=str(fields["fingerprint"]),
-            api_port=int(fields["api_port"]),
-            ads_port=int(fields["ads_port"]),
+            id=str(identifier),
+            secret=str(secret),
+            node=str(node),
+            api_port=int(api_port),
+            ads_port=int(ads_port),
+            fingerprint=str(fingerprint),
         )
-    except (ValueError, KeyError, TypeError, binascii.Error):
-        raise wrong from None
+    except (ValueError, TypeError) as error:
+        raise RefusedError(
+            "the join token is not whole", "copy the line that `plait token create --node NAME` printed"
+        ) from error
 
 
-def digest(secret: str) -> str:
-    """What is stored of a secret."""
+def redeem(record: Record | None, secret: str, *, now: datetime) -> Record:
+    """The record marked as used; ForbiddenError unless the secret is right, and the token unused and not too old."""
+    if record is None or not hmac.compare_digest(str(record["hash"]), _hash(secret)):
+        raise ForbiddenError("the join token is not known", "make one with `plait token create --node NAME`")
+    if record["used"]:
+        raise ForbiddenError(
+            f"the join token for {record['node']} was used on {record['used']}", "make another: each works once"
+        )
+    if now >= datetime.fromisoformat(str(record["expires"])):
+        raise ForbiddenError(f"the join token for {record['node']} ended on {record['expires']}", "make another")
+    return {**record, "used": now.isoformat()}
+
+
+def new_user_token(user: str) -> tuple[str, Record]:
+    """A bearer token for that user and the record to keep."""
+    identifier, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+    return f"{_USER}{identifier}.{secret}", {"id": identifier, "hash": _hash(secret), "user": user}
+
+
+def user_token_id(text: str) -> str | None:
+    """Which record a bearer token claims to belong to; None if it is no such token."""
+    identifier, separator, _ = text.removeprefix(_USER).partition(".")
+    return identifier if text.startswith(_USER) and separator else None
+
+
+def user_of(record: Record | None, text: str) -> str | None:
+    """The user whose token it is; None if the secret does not fit the record."""
+    secret = text.removeprefix(_USER).partition(".")[2]
+    if record is None or not hmac.compare_digest(str(record["hash"]), _hash(secret)):
+        return None
+    return str(record["user"])
+
+
+def trusted_root(bundle: bytes, fingerprint: str) -> bytes:
+    """The certificate (PEM) of an unverified bundle that has that fingerprint; ForbiddenError if none has."""
+    try:
+        certificates = x509.load_pem_x509_certificates(bundle)
+    except ValueError:
+        certificates = []
+    for certificate in certificates:
+        if hmac.compare_digest(certificate.fingerprint(hashes.SHA256()).hex(), fingerprint.lower()):
+            return pem(certificate)
+    raise ForbiddenError(
+        "the control plane that answered is not the one that made the token",
+        "check the address given by --control; someone may stand in between",
+    )
+
+
+def _hash(secret: str) -> str:
     return sha256(secret.encode()).hexdigest()
-
-
-def record(token: JoinToken, *, node: str, allow: Sequence[str], now: float) -> dict[str, str]:
-    """What control stores of a token: strings for a Secret's `stringData`."""
-    return {"digest": digest(token.secret), "node": node, "allow": ",".join(allow), "expires": str(int(now + LIFE))}
-
-
-def verify(stored: Mapping[str, str], token: JoinToken, *, now: float) -> tuple[str, str]:
-    """(node, allow) that the stored record grants the token's bearer; ForbiddenError if it grants nothing."""
-    if not hmac.compare_digest(stored.get("digest", ""), digest(token.secret)):
-        raise ForbiddenError(
-            "the join token is not valid", "make a new one: plait token create --node NAME --allow NS/SA"
-        )
-    if now > float(stored.get("expires", "0")):
-        raise ForbiddenError(
-            "the join token has expired", "make a new one: plait token create --node NAME --allow NS/SA"
-        )
-    return stored["node"], stored["allow"]

@@ -130,6 +130,12 @@ class Workload:
     ready: bool = True
     in_mesh: bool = True
     weight: int = 1
+    leaving: bool = False
+    """It drains or has exited: nothing calls it any more."""
+    publish: tuple[tuple[int, int], ...] = ()
+    """(listener port, app port) pairs opened on the machine's loopback through its sidecar."""
+    outbound_port: int = 15001
+    """Where captured outbound connections arrive; in explicit capture, the HTTP proxy's port."""
     origin: Origin | None = None
 
     @property

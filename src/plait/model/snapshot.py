@@ -22,10 +22,14 @@ class PeerAuthentication:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectedPolicy:
-    """An authorization policy with the labels of the workloads it applies to (empty: all of its namespace)."""
+    """An authorization policy with the labels of the workloads it applies to (empty: all of its namespace).
+
+    With `gateways` it applies to the proxies of these Gateways of its namespace and to nothing else.
+    """
 
     policy: AuthorizationPolicy
     selector: Labels
+    gateways: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,7 @@ class Status:
     parents: tuple[ParentStatus, ...] = ()
     listeners: tuple[ListenerStatus, ...] = ()
     addresses: tuple[str, ...] = ()
+    supported_features: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +80,8 @@ class Snapshot:
 
     `services` is by host; `frontends` by (host, port); `endpoints` by cluster;
     `identities` by cluster, the SPIFFE IDs of its endpoints.
-    `hosts` maps every unambiguous spelling of a service's name to its host.
+    `addresses` gives the workload that has an address of its own; `serving` the hosts of the services that a workload
+    is behind; `workload_addresses` are the CIDR ranges of workloads' own addresses.
     """
 
     revision: int
@@ -95,4 +101,7 @@ class Snapshot:
         default_factory=dict[str, tuple[SelectedPolicy, ...]]
     )
     gateways: Mapping[ObjectName, Gateway] = field(default_factory=dict[ObjectName, Gateway])
+    addresses: Mapping[str, ObjectName] = field(default_factory=dict[str, ObjectName])
+    serving: Mapping[ObjectName, tuple[str, ...]] = field(default_factory=dict[ObjectName, tuple[str, ...]])
+    workload_addresses: tuple[str, ...] = ()
     certificates: Mapping[ObjectName, TlsCertificate] = field(default_factory=dict[ObjectName, TlsCertificate])

@@ -1,0 +1,160 @@
+"""Builds the snapshot, one set of changes at a time. `Builder.update` lists the steps.
+
+    apply            resources into tables; what means the same as before ends here
+    settle           which service owns each host
+    follow           from what changed to what depends on it
+    resolve, link    services, routes, frontends, gateways, policies: only what was marked
+    write statuses   conditions for the users
+    snapshot         the former one, with the mappings that changed
+
+A mistaken object never stops the others: it gets a condition and the rest goes on. The same set of objects gives an
+equal snapshot, whatever the order and grouping of the changes that led to it. The Builder is the only state; it is not
+for several threads.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from plait.model.ids import Origin
+from plait.model.snapshot import Snapshot, Status
+from plait.resources import paths
+from plait.resources.parse import Resource
+from plait.snapshot.dirty import Dirty
+from plait.snapshot.follow import follow_routes, follow_services, follow_workloads
+from plait.snapshot.link_gateways import link_gateways
+from plait.snapshot.link_policies import link_policies
+from plait.snapshot.link_routes import link_frontends, resolve_routes
+from plait.snapshot.link_services import link_services
+from plait.snapshot.links import Effects, Links, Stage, StatusKey
+from plait.snapshot.services import host_of
+from plait.snapshot.statuses import write_statuses
+from plait.snapshot.tables import Key, Tables
+from plait.snapshot.touched import Touched
+
+ROOT_NAMESPACE = "istio-system"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """An update: the snapshot, the statuses that changed, what was touched, and how much work it was."""
+
+    snapshot: Snapshot
+    statuses: tuple[Status, ...] = ()
+    touched: Touched = field(default_factory=Touched)
+    work: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
+class Builder:
+    """Keeps what the last update knew, so that the next one redoes only what changed."""
+
+    def __init__(self, *, trust_domain: str = "cluster.local", root_namespace: str = ROOT_NAMESPACE) -> None:
+        self._tables = Tables(trust_domain)
+        self._links = Links()
+        self._sources: dict[tuple[str, str, str], tuple[str, Mapping[str, int]]] = {}
+        self._snapshot = Snapshot(revision=0, trust_domain=trust_domain, root_namespace=root_namespace)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The latest snapshot."""
+        return self._snapshot
+
+    @property
+    def statuses(self) -> Mapping[StatusKey, Status]:
+        """The status of every object that has one."""
+        return dict(self._links.statuses.values())
+
+    def update(self, upserts: Iterable[Resource], deletes: Iterable[Key] = ()) -> Built:
+        """The mesh after deleting and then setting these objects."""
+        stage = Stage(tables=self._tables, links=self._links, effects=Effects())
+        dirty = Dirty()
+        self._apply(stage, dirty, upserts=upserts, deletes=deletes)
+        self._tables.services.settle(dirty)
+        follow_workloads(stage, dirty)
+        follow_services(stage, dirty)
+        follow_routes(stage, dirty)
+        resolve_routes(stage, dirty)
+        link_services(stage, dirty)
+        link_frontends(stage, dirty)
+        link_gateways(stage, dirty)
+        link_policies(stage, dirty, root_namespace=self._snapshot.root_namespace)
+        write_statuses(stage, dirty)
+        return self._built(stage, dirty)
+
+    def located(self, origin: Origin) -> Origin:
+        """The origin with the file and line where its object was last applied from."""
+        file, lines = self._sources.get((origin.kind, origin.namespace, origin.name), ("", {}))
+        return replace(origin, file=file, line=paths.line_of(origin.path, lines)) if file else origin
+
+    def _apply(self, stage: Stage, dirty: Dirty, *, upserts: Iterable[Resource], deletes: Iterable[Key]) -> None:
+        for key in deletes:
+            if self._tables.knows(key[0], key[1]):
+                self._sources.pop(key[1:], None)
+                self._tables.drop(key, dirty)
+        for resource in upserts:
+            kind = resource.kind
+            if not self._tables.knows(kind.group, kind.kind):
+                continue
+            stage.effects.work["translated"] += 1
+            self._tables.put(resource, dirty)
+            self._remember(resource)
+
+    def _remember(self, resource: Resource) -> None:
+        key = resource.kind.kind, resource.namespace, resource.name
+        file, lines = resource.source
+        if file:
+            self._sources[key] = file, lines
+        else:
+            self._sources.pop(key, None)
+
+    def _built(self, stage: Stage, dirty: Dirty) -> Built:
+        links = self._links
+        changed = links.statuses.changed
+        written = (links.statuses.get(key) for key in sorted(changed))
+        statuses = tuple(status for status in written if status is not None)
+        touched = _touched(stage, dirty, self._snapshot)
+        self._snapshot = self._frozen(touched)
+        return Built(snapshot=self._snapshot, statuses=statuses, touched=touched, work=Counter(stage.effects.work))
+
+    def _frozen(self, touched: Touched) -> Snapshot:
+        links, former = self._links, self._snapshot
+        for helper in (links.statuses, links.mesh_routes, links.gateway_routes):
+            helper.freeze()
+        return Snapshot(
+            revision=former.revision + bool(touched),
+            trust_domain=former.trust_domain,
+            root_namespace=former.root_namespace,
+            services=links.services.freeze(),
+            workloads=links.workloads.freeze(),
+            frontends=links.frontends.freeze(),
+            endpoints=links.endpoints.freeze(),
+            identities=links.identities.freeze(),
+            peer_authentications=links.peers.freeze(),
+            authorization=links.authorization.freeze(),
+            gateways=links.gateways.freeze(),
+            addresses=links.addresses.freeze(),
+            serving=links.serving.freeze(),
+            certificates=links.certificates.freeze(),
+            workload_addresses=self._tables.workloads.ranges() if touched.everyone else former.workload_addresses,
+        )
+
+
+def _touched(stage: Stage, dirty: Dirty, former: Snapshot) -> Touched:
+    links, effects = stage.links, stage.effects
+    removed = {host_of(key.service) for key in links.identities.changed}
+    certificates = {
+        name
+        for name, gateway in links.gateways.values().items()
+        for listener in gateway.listeners
+        if not links.certificates.changed.isdisjoint(listener.certificates)
+    }
+    return Touched(
+        clusters=frozenset(links.endpoints.changed),
+        hosts=frozenset(effects.hosts | removed),
+        names=frozenset(effects.names),
+        workloads=frozenset(effects.workloads),
+        policies=frozenset(links.peers.changed | links.authorization.changed),
+        gateways=frozenset(links.gateways.changed | certificates),
+        scopes=effects.scopes,
+        everyone=dirty.ranges and stage.tables.workloads.ranges() != former.workload_addresses,
+    )

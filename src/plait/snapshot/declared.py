@@ -1,0 +1,286 @@
+"""What users declared, one frozen value an object, before anything is linked to anything else.
+
+Translating an object needs only the object, so it happens once per change and its result is compared with the former
+one: a write that changes no meaning (a status, a moved line) ends there. Linking (`services`, `endpoints`, `routes`,
+`gateways`, `policies`) reads these values through indexes.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from plait.model.gateways import TlsCertificate
+from plait.model.ids import ObjectName, Origin
+from plait.model.security import AuthorizationPolicy
+from plait.model.services import Endpoint, Labels, Protocol, Resolution, Workload
+from plait.model.snapshot import PeerAuthentication
+from plait.model.traffic import HeaderChange, Rule
+from plait.snapshot.conditions import Problem
+
+Reference = tuple[str, str, ObjectName]
+"""Group, kind and name of an object."""
+NO_HEADERS: Final = HeaderChange()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredPort:
+    """A port of a service; `protocol` is None where nothing declares it, `tcp` False for UDP and SCTP."""
+
+    number: int
+    name: str = ""
+    target: int | str = 0
+    protocol: Protocol | None = None
+    tcp: bool = True
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether HTTP routes can act here."""
+        return self.tcp and (self.protocol is None or self.protocol.is_http)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedEndpoint:
+    """An endpoint that a ServiceEntry lists; `ports` are by the name of the service's port."""
+
+    address: str
+    ports: tuple[tuple[str, int], ...] = ()
+    identity: str = ""
+    locality: str = ""
+    weight: int = 1
+    labels: Labels = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredService:
+    """A Service, or one host of a ServiceEntry (then `name.name` is the host, as a Service's name cannot be)."""
+
+    name: ObjectName
+    host: str
+    address: str
+    ports: tuple[DeclaredPort, ...]
+    selector: Labels = ()
+    headless: bool = False
+    external: bool = False
+    resolution: Resolution = Resolution.MESH
+    unready: bool = False
+    """Whether endpoints count before they are ready (`publishNotReadyAddresses`)."""
+    alias: bool = False
+    """Whether it is of type ExternalName, which routes can neither attach to nor send to."""
+    fixed: tuple[FixedEndpoint, ...] = ()
+    created: float = 0.0
+    origin: Origin
+
+    @property
+    def is_entry(self) -> bool:
+        """Whether it comes from a ServiceEntry."""
+        return self.origin.kind == "ServiceEntry"
+
+    def port(self, number: int) -> DeclaredPort | None:
+        """The TCP port of that number; without one, a port of another transport."""
+        found = [port for port in self.ports if port.number == number]
+        return next((port for port in found if port.tcp), found[0] if found else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredEntry:
+    """A ServiceEntry: its hosts as services, and what is wrong with it."""
+
+    name: ObjectName
+    generation: int
+    services: tuple[DeclaredService, ...]
+    dropped: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredWorkload:
+    """A workload; `endpoints` keeps what was made of it, by port and whether callers go without mutual TLS."""
+
+    workload: Workload
+    endpoints: dict[tuple[int, bool], Endpoint] = field(
+        default_factory=dict[tuple[int, bool], Endpoint], compare=False, repr=False
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceEndpoint:
+    """One endpoint of an EndpointSlice."""
+
+    address: str
+    ready: bool
+    node: str = ""
+    zone: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredSlice:
+    """An EndpointSlice; `ports` are (name of the service's port, number)."""
+
+    name: ObjectName
+    service: ObjectName
+    ports: tuple[tuple[str, int], ...]
+    endpoints: tuple[SliceEndpoint, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParentRef:
+    """What a route wants to attach to; `written` is the reference as the user wrote it."""
+
+    group: str
+    kind: str
+    name: ObjectName
+    section: str = ""
+    port: int = 0
+    written: tuple[tuple[str, str | int], ...] = ()
+
+    @property
+    def reference(self) -> Reference:
+        """The object it names."""
+        return self.group, self.kind, self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendRef:
+    """Where a share of a rule's traffic goes, or a copy of it; `unsupported` says what about it is not done."""
+
+    group: str
+    kind: str
+    name: ObjectName
+    port: int
+    weight: int = 1
+    request_headers: HeaderChange = NO_HEADERS
+    response_headers: HeaderChange = NO_HEADERS
+    numerator: int = 100
+    denominator: int = 100
+    unsupported: str = ""
+    origin: Origin | None = None
+
+    @property
+    def reference(self) -> Reference:
+        """The object it names."""
+        return self.group, self.kind, self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredRule:
+    """One rule of a route: one `Rule` a match, without destinations and mirrors, and the references to resolve."""
+
+    matches: tuple[Rule, ...]
+    backends: tuple[BackendRef, ...]
+    mirrors: tuple[BackendRef, ...]
+    problems: tuple[Problem, ...] = ()
+    """What of the rule cannot be done; such a rule answers 500."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredRoute:
+    """An HTTPRoute."""
+
+    name: ObjectName
+    generation: int
+    created: float
+    parents: tuple[ParentRef, ...]
+    hostnames: tuple[str, ...]
+    rules: tuple[DeclaredRule, ...]
+
+    @property
+    def backends(self) -> frozenset[Reference]:
+        """Every object that a rule sends to."""
+        return frozenset(ref.reference for rule in self.rules for ref in (*rule.backends, *rule.mirrors))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRequirement:
+    """One condition of a label selector."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredListener:
+    """A listener of a Gateway; `namespaces` is All, Same or Selector, `kinds` are those it lists, if any."""
+
+    name: str
+    port: int
+    protocol: str
+    hostname: str = ""
+    passthrough: bool = False
+    has_tls: bool = False
+    certificates: tuple[Reference, ...] = ()
+    namespaces: str = "Same"
+    selector: tuple[LabelRequirement, ...] | None = None
+    kinds: tuple[tuple[str, str], ...] = ()
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredGateway:
+    """A Gateway; `wanted` are the (type, value) of the addresses it asks for."""
+
+    name: ObjectName
+    generation: int
+    gateway_class: str
+    listeners: tuple[DeclaredListener, ...]
+    wanted: tuple[tuple[str, str], ...] = ()
+    unsupported: tuple[Problem, ...] = ()
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredClass:
+    """A GatewayClass."""
+
+    name: str
+    generation: int
+    controller: str
+    has_parameters: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredGrant:
+    """A ReferenceGrant: (group, kind, namespace) that may refer to (group, kind, name or empty) of its namespace."""
+
+    name: ObjectName
+    sources: tuple[tuple[str, str, str], ...]
+    targets: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredSecret:
+    """A Secret that may hold a certificate; `problem` says why it does not."""
+
+    name: ObjectName
+    certificate: TlsCertificate | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredPeerAuthentication:
+    """A PeerAuthentication with what orders it among others."""
+
+    policy: PeerAuthentication
+    generation: int
+    created: float
+    dropped: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredAuthorization:
+    """An AuthorizationPolicy; `policy` is None where none of it can be done."""
+
+    name: ObjectName
+    generation: int
+    policy: AuthorizationPolicy | None
+    selector: Labels = ()
+    gateways: tuple[str, ...] = ()
+    refused: tuple[Problem, ...] = ()
+    dropped: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredNode:
+    """A machine: its labels' locality, and the ranges its workloads get addresses from."""
+
+    name: str
+    locality: str
+    ranges: tuple[str, ...]

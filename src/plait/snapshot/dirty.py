@@ -1,0 +1,53 @@
+"""What an update must look at again.
+
+Tables add to it while changes are applied, steps while they follow a change to what depends on it. Everything that is
+not in here keeps its former value, as the same object.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from plait.model.ids import ObjectName
+from plait.snapshot.declared import DeclaredWorkload, Reference
+
+
+@dataclass(slots=True, kw_only=True)
+class Dirty:
+    """The parts of the mesh that an update touches, by what must be done with them."""
+
+    owners: set[str] = field(default_factory=set[str])
+    """Hosts whose owner is chosen again."""
+    hosts: set[str] = field(default_factory=set[str])
+    """Hosts whose service, endpoints and identities are linked again."""
+    shapes: set[ObjectName] = field(default_factory=set[ObjectName])
+    """Services that came, went, or have other ports: what refers to them is resolved again."""
+    frontends: set[str] = field(default_factory=set[str])
+    """Hosts whose rules are put together again."""
+    former: dict[ObjectName, DeclaredWorkload | None] = field(default_factory=dict[ObjectName, DeclaredWorkload | None])
+    """Changed workloads, as they were."""
+    routes: set[ObjectName] = field(default_factory=set[ObjectName])
+    """Routes that are resolved again."""
+    parents: set[Reference] = field(default_factory=set[Reference])
+    """What routes were attached to or now are."""
+    answers: set[ObjectName] = field(default_factory=set[ObjectName])
+    """Routes whose status is written again."""
+    gateways: set[ObjectName] = field(default_factory=set[ObjectName])
+    """Gateways that are linked again."""
+    classes: set[str] = field(default_factory=set[str])
+    """GatewayClasses whose status is written again."""
+    entries: set[ObjectName] = field(default_factory=set[ObjectName])
+    """ServiceEntries whose status is written again."""
+    peers: set[str] = field(default_factory=set[str])
+    """Namespaces whose PeerAuthentications are put in order again."""
+    authorization: set[str] = field(default_factory=set[str])
+    """Namespaces whose AuthorizationPolicies are put in order again."""
+    addresses: set[str] = field(default_factory=set[str])
+    """Workload addresses whose holder is looked up again."""
+    ranges: bool = False
+    """Whether the address ranges of machines changed."""
+
+    def add_routes(self, routes: Iterable[ObjectName]) -> None:
+        """Resolve these routes and write their status again."""
+        found = tuple(routes)
+        self.routes.update(found)
+        self.answers.update(found)

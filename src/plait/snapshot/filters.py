@@ -1,0 +1,117 @@
+"""Filters of routes: from Gateway API's list to the fields of a rule.
+
+What the mesh cannot do must not be skipped silently: the standard wants such requests to get an error, so an
+unsupported filter is a problem of its rule (or of its backend), which then answers 500.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from plait.model.traffic import HeaderChange, PathChange, Redirect, Rewrite
+from plait.resources.gateway_api import http_filters as api
+from plait.snapshot.declared import NO_HEADERS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What the filters of a rule or of a backend do; `unsupported` names those that cannot be done."""
+
+    request_headers: HeaderChange = NO_HEADERS
+    response_headers: HeaderChange = NO_HEADERS
+    redirect: Redirect | None = None
+    rewrite: Rewrite | None = None
+    mirrors: tuple[tuple[int, api.HTTPRequestMirrorFilter], ...] = ()
+    """Each with its index in the list."""
+    unsupported: tuple[str, ...] = ()
+
+
+def rule_filters(filters: Sequence[api.HTTPRouteFilter]) -> Filters:
+    """What the filters of a rule do."""
+    result = Filters()
+    for index, item in enumerate(filters):
+        result = _STEPS.get(item.type, _unsupported)(result, index, item)
+    return result
+
+
+def backend_filters(filters: Sequence[api.HTTPRouteFilter]) -> Filters:
+    """What the filters of one backend do: only headers can be changed there."""
+    result = Filters()
+    for index, item in enumerate(filters):
+        step = _STEPS[item.type] if item.type in _AT_BACKENDS else _unsupported
+        result = step(result, index, item)
+    return result
+
+
+def header_change(changes: api.HTTPHeaderFilter) -> HeaderChange:
+    """The changes of a header filter; of a name that is listed twice the first counts."""
+    return HeaderChange(
+        set=_first((header.name, header.value) for header in changes.set),
+        add=tuple((header.name, header.value) for header in changes.add),
+        remove=changes.remove,
+    )
+
+
+def _first(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    found: dict[str, tuple[str, str]] = {}
+    for name, value in headers:
+        found.setdefault(name.lower(), (name, value))
+    return tuple(found.values())
+
+
+def _request_headers(result: Filters, _: int, item: api.HTTPRouteFilter) -> Filters:
+    changes = item.request_header_modifier
+    return replace(result, request_headers=header_change(changes)) if changes else result
+
+
+def _response_headers(result: Filters, _: int, item: api.HTTPRouteFilter) -> Filters:
+    changes = item.response_header_modifier
+    return replace(result, response_headers=header_change(changes)) if changes else result
+
+
+def _redirect(result: Filters, _: int, item: api.HTTPRouteFilter) -> Filters:
+    wanted = item.request_redirect
+    if wanted is None:
+        return result
+    redirect = Redirect(
+        scheme=wanted.scheme or "",
+        hostname=wanted.hostname or "",
+        path=_path(wanted.path),
+        port=wanted.port or 0,
+        status=wanted.status_code,
+    )
+    return replace(result, redirect=redirect)
+
+
+def _rewrite(result: Filters, _: int, item: api.HTTPRouteFilter) -> Filters:
+    wanted = item.url_rewrite
+    if wanted is None:
+        return result
+    return replace(result, rewrite=Rewrite(hostname=wanted.hostname or "", path=_path(wanted.path)))
+
+
+def _mirror(result: Filters, index: int, item: api.HTTPRouteFilter) -> Filters:
+    wanted = item.request_mirror
+    return replace(result, mirrors=(*result.mirrors, (index, wanted))) if wanted else result
+
+
+def _unsupported(result: Filters, index: int, item: api.HTTPRouteFilter) -> Filters:
+    return replace(result, unsupported=(*result.unsupported, f"filters[{index}] ({item.type})"))
+
+
+def _path(wanted: api.HTTPPathModifier | None) -> PathChange | None:
+    if wanted is None:
+        return None
+    if wanted.type == "ReplacePrefixMatch":
+        return PathChange(value=wanted.replace_prefix_match or "/", prefix=True)
+    return PathChange(value=wanted.replace_full_path or "/")
+
+
+_STEPS: Final[Mapping[str, Callable[[Filters, int, api.HTTPRouteFilter], Filters]]] = {
+    "RequestHeaderModifier": _request_headers,
+    "ResponseHeaderModifier": _response_headers,
+    "RequestRedirect": _redirect,
+    "URLRewrite": _rewrite,
+    "RequestMirror": _mirror,
+}
+_AT_BACKENDS: Final = frozenset({"RequestHeaderModifier", "ResponseHeaderModifier"})

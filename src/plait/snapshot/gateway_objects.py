@@ -1,0 +1,99 @@
+"""Gateway, GatewayClass and ReferenceGrant objects to declared ones."""
+
+from collections.abc import Iterable
+
+from plait.model.ids import ObjectName, Origin
+from plait.resources.gateway_api import gateway as api
+from plait.resources.gateway_api.gateway_class import GatewayClassSpec
+from plait.resources.gateway_api.reference_grant import ReferenceGrantSpec
+from plait.resources.meta import LabelSelector
+from plait.resources.parse import Resource
+from plait.snapshot.conditions import Problem
+from plait.snapshot.declared import (
+    DeclaredClass,
+    DeclaredGateway,
+    DeclaredGrant,
+    DeclaredListener,
+    LabelRequirement,
+)
+
+
+def declare_gateway(resource: Resource, spec: api.GatewaySpec) -> DeclaredGateway:
+    """The Gateway as declared."""
+    return DeclaredGateway(
+        name=resource.object_name,
+        generation=resource.generation,
+        gateway_class=spec.gateway_class_name,
+        listeners=tuple(
+            _listener(listener, resource.namespace, resource.origin(f"spec.listeners[{index}]"))
+            for index, listener in enumerate(spec.listeners)
+        ),
+        wanted=tuple((address.type, address.value or "") for address in spec.addresses),
+        unsupported=tuple(_unsupported(spec)),
+        origin=resource.origin(),
+    )
+
+
+def _listener(listener: api.Listener, namespace: str, origin: Origin) -> DeclaredListener:
+    tls = listener.tls
+    routes = listener.allowed_routes
+    return DeclaredListener(
+        name=listener.name,
+        port=listener.port,
+        protocol=listener.protocol,
+        hostname=(listener.hostname or "").lower(),
+        passthrough=tls is not None and tls.mode == "Passthrough",
+        has_tls=tls is not None,
+        certificates=tuple(
+            (ref.group, ref.kind, ObjectName(namespace=ref.namespace or namespace, name=ref.name))
+            for ref in (tls.certificate_refs if tls else ())
+        ),
+        namespaces=routes.namespaces.from_,
+        selector=_requirements(routes.namespaces.selector),
+        kinds=tuple((kind.group, kind.kind) for kind in routes.kinds),
+        origin=origin,
+    )
+
+
+def _requirements(selector: LabelSelector | None) -> tuple[LabelRequirement, ...] | None:
+    if selector is None:
+        return None
+    exact = (
+        LabelRequirement(key=key, operator="In", values=(value,))
+        for key, value in sorted(selector.match_labels.items())
+    )
+    others = (
+        LabelRequirement(key=item.key, operator=item.operator, values=item.values)
+        for item in selector.match_expressions
+    )
+    return (*exact, *others)
+
+
+def _unsupported(spec: api.GatewaySpec) -> Iterable[Problem]:
+    if spec.tls is not None and spec.tls.frontend is not None:
+        sentence = (
+            "spec.tls.frontend (client certificates) is not supported, so HTTPS listeners are not served; remove it"
+        )
+        yield Problem(reason="UnsupportedValue", message=sentence)
+    if spec.infrastructure is not None and spec.infrastructure.parameters_ref is not None:
+        sentence = "spec.infrastructure.parametersRef names parameters that Plait does not have; remove it"
+        yield Problem(reason="InvalidParameters", message=sentence)
+
+
+def declare_class(name: str, spec: GatewayClassSpec, *, generation: int) -> DeclaredClass:
+    """The GatewayClass as declared."""
+    return DeclaredClass(
+        name=name,
+        generation=generation,
+        controller=spec.controller_name,
+        has_parameters=spec.parameters_ref is not None,
+    )
+
+
+def declare_grant(name: ObjectName, spec: ReferenceGrantSpec) -> DeclaredGrant:
+    """The ReferenceGrant as declared."""
+    return DeclaredGrant(
+        name=name,
+        sources=tuple((item.group, item.kind, item.namespace) for item in spec.from_),
+        targets=tuple((item.group, item.kind, item.name or "") for item in spec.to),
+    )

@@ -1,0 +1,170 @@
+"""HTTPRoute objects to declared routes: each match becomes a rule, references stay to be resolved."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from plait.model.ids import ObjectName, Origin
+from plait.model.traffic import Matching, NamedMatch, RequestMatch, Retry, Rule, StringMatch
+from plait.resources.formats import duration_seconds
+from plait.resources.gateway_api import http_route as api
+from plait.resources.gateway_api.http_filters import HTTPRequestMirrorFilter
+from plait.resources.gateway_api.references import BackendObjectReference, ParentReference
+from plait.resources.parse import Resource
+from plait.snapshot.conditions import Problem
+from plait.snapshot.declared import BackendRef, DeclaredRoute, DeclaredRule, ParentRef
+from plait.snapshot.filters import Filters, backend_filters, rule_filters
+
+_MATCHING: Final = {
+    "Exact": Matching.EXACT,
+    "PathPrefix": Matching.PREFIX,
+    "RegularExpression": Matching.REGEX,
+}
+
+
+def declare_route(resource: Resource, spec: api.HTTPRouteSpec) -> DeclaredRoute:
+    """The route that an HTTPRoute declares."""
+    name = resource.object_name
+    return DeclaredRoute(
+        name=name,
+        generation=resource.generation,
+        created=resource.created,
+        parents=tuple(_parent(ref, name.namespace) for ref in spec.parent_refs),
+        hostnames=tuple(dict.fromkeys(hostname.lower() for hostname in spec.hostnames)),
+        rules=tuple(_rule(resource, index, rule) for index, rule in enumerate(spec.rules)),
+    )
+
+
+def _parent(ref: ParentReference, namespace: str) -> ParentRef:
+    written = ref.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
+    return ParentRef(
+        group=ref.group,
+        kind=ref.kind,
+        name=ObjectName(namespace=ref.namespace or namespace, name=ref.name),
+        section=ref.section_name or "",
+        port=ref.port or 0,
+        written=tuple(sorted(written.items())),
+    )
+
+
+def _rule(resource: Resource, index: int, rule: api.HTTPRouteRule) -> DeclaredRule:
+    path = f"spec.rules[{index}]"
+    filters = rule_filters(rule.filters)
+    matches = rule.matches or (api.HTTPRouteMatch(),)
+    namespace = resource.namespace
+    return DeclaredRule(
+        matches=tuple(
+            _template(resource, rule, match=match, filters=filters, place=(index, at if len(matches) > 1 else -1))
+            for at, match in enumerate(matches)
+        ),
+        backends=tuple(
+            _backend(ref, namespace, resource.origin(f"{path}.backendRefs[{at}]"))
+            for at, ref in enumerate(rule.backend_refs)
+        ),
+        mirrors=tuple(
+            _mirror(item, namespace, resource.origin(f"{path}.filters[{at}]")) for at, item in filters.mirrors
+        ),
+        problems=tuple(_problems(path, rule, filters)),
+    )
+
+
+def _problems(path: str, rule: api.HTTPRouteRule, filters: Filters) -> Iterable[Problem]:
+    for name in filters.unsupported:
+        sentence = f"{path}.{name} is not supported, so the rule answers 500; remove the filter"
+        yield Problem(reason="UnsupportedValue", message=sentence)
+    if filters.redirect and filters.rewrite:
+        sentence = f"{path}.filters: RequestRedirect and URLRewrite exclude each other; remove one of them"
+        yield Problem(reason="IncompatibleFilters", message=sentence)
+    if rule.session_persistence is not None:
+        sentence = f"{path}.sessionPersistence is not supported, so the rule answers 500; remove it"
+        yield Problem(reason="UnsupportedValue", message=sentence)
+
+
+def _template(
+    resource: Resource, rule: api.HTTPRouteRule, *, match: api.HTTPRouteMatch, filters: Filters, place: tuple[int, int]
+) -> Rule:
+    index, at = place
+    path = f"spec.rules[{index}]" if at < 0 else f"spec.rules[{index}].matches[{at}]"
+    label = rule.name or f"rules[{index}]"
+    suffix = "" if at < 0 else f"/matches[{at}]"
+    timeouts = rule.timeouts or api.HTTPRouteTimeouts()
+    return Rule(
+        name=f"{resource.namespace}/{resource.name}/{label}{suffix}",
+        match=request_match(match),
+        redirect=filters.redirect,
+        request_headers=filters.request_headers,
+        response_headers=filters.response_headers,
+        rewrite=filters.rewrite,
+        timeout=_seconds(timeouts.request),
+        backend_timeout=_seconds(timeouts.backend_request),
+        retry=_retry(rule.retry),
+        origin=resource.origin(path),
+    )
+
+
+def request_match(match: api.HTTPRouteMatch) -> RequestMatch:
+    """The comparison of a request; of a header or parameter that is named twice the first condition counts."""
+    matching = _MATCHING[match.path.type]
+    value = match.path.value or "/"
+    if matching is Matching.PREFIX:
+        value = value.rstrip("/") or "/"
+    return RequestMatch(
+        path=StringMatch(matching=matching, value=value),
+        method=match.method or "",
+        headers=_named((item.name.lower(), item.type, item.value) for item in match.headers),
+        query=_named((item.name, item.type, item.value) for item in match.query_params),
+    )
+
+
+def _named(conditions: Iterable[tuple[str, str, str]]) -> tuple[NamedMatch, ...]:
+    found: dict[str, NamedMatch] = {}
+    for name, kind, value in conditions:
+        found.setdefault(name, NamedMatch(name=name, match=StringMatch(matching=_MATCHING[kind], value=value)))
+    return tuple(found.values())
+
+
+def _seconds(text: str | None) -> float | None:
+    return None if text is None else duration_seconds(text)
+
+
+def _retry(retry: api.HTTPRouteRetry | None) -> Retry | None:
+    if retry is None:
+        return None
+    defaults = Retry()
+    return Retry(
+        attempts=defaults.attempts if retry.attempts is None else retry.attempts,
+        codes=tuple(sorted(retry.codes)),
+        backoff=_seconds(retry.backoff) or defaults.backoff,
+    )
+
+
+def _backend(ref: api.HTTPBackendRef, namespace: str, origin: Origin) -> BackendRef:
+    filters = backend_filters(ref.filters)
+    return BackendRef(
+        group=ref.group,
+        kind=ref.kind,
+        name=ObjectName(namespace=ref.namespace or namespace, name=ref.name),
+        port=ref.port or 0,
+        weight=ref.weight,
+        request_headers=filters.request_headers,
+        response_headers=filters.response_headers,
+        unsupported=", ".join(filters.unsupported),
+        origin=origin,
+    )
+
+
+def _mirror(item: HTTPRequestMirrorFilter, namespace: str, origin: Origin) -> BackendRef:
+    ref: BackendObjectReference = item.backend_ref
+    numerator, denominator = 100, 100
+    if item.percent is not None:
+        numerator = item.percent
+    elif item.fraction is not None:
+        numerator, denominator = item.fraction.numerator, item.fraction.denominator
+    return BackendRef(
+        group=ref.group,
+        kind=ref.kind,
+        name=ObjectName(namespace=ref.namespace or namespace, name=ref.name),
+        port=ref.port or 0,
+        numerator=numerator,
+        denominator=denominator,
+        origin=origin,
+    )

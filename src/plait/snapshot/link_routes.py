@@ -1,0 +1,106 @@
+"""Linking routes: references resolved, and the rules of each frontend put in order.
+
+A frontend's rules are those of the routes in its own namespace (producer routes); routes in another namespace (consumer
+routes) replace them for callers of that namespace and are merged among themselves only.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from plait.model.ids import ObjectName
+from plait.model.services import Service, ServicePort
+from plait.model.traffic import ClusterKey, Frontend, Rule
+from plait.snapshot.attach import is_service, takes
+from plait.snapshot.declared import DeclaredPort, DeclaredService
+from plait.snapshot.dirty import Dirty
+from plait.snapshot.links import Stage
+from plait.snapshot.precedence import ordered
+from plait.snapshot.routes import Lookup, ResolvedRoute, resolve
+from plait.snapshot.services import service_host
+
+
+def resolve_routes(stage: Stage, dirty: Dirty) -> None:
+    """Resolve the references of every marked route again, and mark what it is attached to if that changed it."""
+    tables, links = stage.tables, stage.links
+    inside = Lookup(service=tables.services.by_name)
+    edge = Lookup(service=tables.services.by_name, grants=tables.gateways.grants)
+    for name in dirty.routes:
+        stage.effects.work["routes"] += 1
+        declared = tables.routes.routes.get(name)
+        at_services, at_gateways = tables.routes.needs(name)
+        for_mesh = resolve(declared, inside) if declared and at_services else None
+        for_edge = resolve(declared, edge) if declared and at_gateways else None
+        changed = (links.mesh_routes.put(name, for_mesh), links.gateway_routes.put(name, for_edge))
+        for parent in declared.parents if declared else ():
+            if is_service(parent.reference) and changed[0]:
+                dirty.frontends.add(service_host(parent.name))
+            elif changed[1]:
+                dirty.gateways.add(parent.name)
+
+
+def link_frontends(stage: Stage, dirty: Dirty) -> None:
+    """Put the rules of every marked host's ports together again."""
+    for host in dirty.frontends:
+        service = stage.links.services.get(host)
+        declared = stage.tables.services.owners.get(host)
+        listed = service.ports if service else ()
+        former = stage.links.ports.get(host, ())
+        for port in listed if service and declared else ():
+            stage.effects.work["frontends"] += 1
+            _put(stage, (host, port.number), _frontend(stage, service, declared, port))
+        for number in set(former) - {port.number for port in listed}:
+            _put(stage, (host, number), None)
+        stage.links.ports[host] = tuple(port.number for port in listed)
+        if not listed:
+            del stage.links.ports[host]
+
+
+def _put(stage: Stage, key: tuple[str, int], frontend: Frontend | None) -> None:
+    former = stage.links.frontends.get(key)
+    if stage.links.frontends.put(key, frontend):
+        stage.effects.hosts.add(key[0])
+        stage.effects.scopes = stage.effects.scopes or _scope(former) != _scope(frontend)
+
+
+def _scope(frontend: Frontend | None) -> tuple[str, bool] | None:
+    return (frontend.address, frontend.protocol.is_http) if frontend else None
+
+
+def _frontend(stage: Stage, service: Service, declared: DeclaredService, port: ServicePort) -> Frontend:
+    written = declared.port(port.number)
+    routes = _attached(stage, declared, written) if written and port.protocol.is_http else ()
+    own = [route for route in routes if route.route.name.namespace == service.name.namespace]
+    consumers = sorted({route.route.name.namespace for route in routes} - {service.name.namespace})
+    return Frontend(
+        service=service.name,
+        host=service.host,
+        address=service.address,
+        port=port.number,
+        protocol=port.protocol,
+        default=ClusterKey(service=service.name, port=port.number),
+        rules=_rules(own),
+        attached=bool(own),
+        consumer_rules=tuple(
+            (namespace, _rules(route for route in routes if route.route.name.namespace == namespace))
+            for namespace in consumers
+        ),
+    )
+
+
+def _rules(routes: Iterable[ResolvedRoute]) -> tuple[Rule, ...]:
+    return ordered(route.ranked for route in routes)
+
+
+def _attached(stage: Stage, service: DeclaredService, port: DeclaredPort) -> Sequence[ResolvedRoute]:
+    if service.is_entry or service.headless or service.alias:
+        return ()
+    reference = ("", "Service", service.name)
+    return [
+        resolved
+        for name in stage.tables.routes.attached_to(reference)
+        if (resolved := stage.links.mesh_routes.get(name)) and _takes(resolved, service.name, port)
+    ]
+
+
+def _takes(resolved: ResolvedRoute, service: ObjectName, port: DeclaredPort) -> bool:
+    reference = ("", "Service", service)
+    return any(parent.reference == reference and takes(parent, port) for parent in resolved.route.parents)

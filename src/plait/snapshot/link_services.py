@@ -1,0 +1,97 @@
+"""Linking services: their ports' protocols, the workloads behind them, their endpoints and identities."""
+
+from collections.abc import Sequence
+
+from plait.model.services import Endpoint, Resolution, Service
+from plait.model.traffic import ClusterKey
+from plait.snapshot.declared import DeclaredService, DeclaredWorkload
+from plait.snapshot.dirty import Dirty
+from plait.snapshot.endpoints import Behind, cluster_endpoints, cluster_identities
+from plait.snapshot.links import Stage
+from plait.snapshot.services import link
+
+
+def link_services(stage: Stage, dirty: Dirty) -> None:
+    """Link every marked host again."""
+    for host in dirty.hosts:
+        stage.effects.work["services"] += 1
+        declared = stage.tables.services.owners.get(host)
+        members = tuple(stage.tables.workloads.behind(declared)) if declared else ()
+        former = stage.links.services.get(host)
+        service = _link(stage, declared, members) if declared else None
+        if stage.links.services.put(host, service):
+            stage.effects.hosts.add(host)
+            stage.effects.names.add(host)
+            dirty.frontends.add(host)
+        same = stage.links.services.get(host) is former
+        _link_members(stage, host, members, same=same)
+        _link_clusters(stage, former, stage.links.services.get(host), declared=declared, members=members)
+
+
+def _link(stage: Stage, declared: DeclaredService, members: Sequence[DeclaredWorkload]) -> Service:
+    reachable = not (declared.headless or declared.alias or declared.is_entry)
+    return link(
+        declared,
+        attached=lambda port: reachable and stage.tables.routes.acts_on(declared.name, port),
+        members=members,
+    )
+
+
+def _link_members(stage: Stage, host: str, members: tuple[DeclaredWorkload, ...], *, same: bool) -> None:
+    """Note which workloads serve the host; with a service that changed, the inbound ports of all may differ."""
+    former = stage.links.members.get(host, ())
+    if members:
+        stage.links.members[host] = members
+    else:
+        stage.links.members.pop(host, None)
+    old, new = ({item.workload.name for item in listed} for listed in (former, members))
+    for name in old ^ new:
+        served = stage.links.served.setdefault(name, set())
+        served.symmetric_difference_update((host,))
+        if not served:
+            del stage.links.served[name]
+        stage.links.serving.put(name, tuple(sorted(served)) or None)
+    stage.effects.workloads.update(old ^ new if same else old | new)
+
+
+def _link_clusters(
+    stage: Stage,
+    former: Service | None,
+    service: Service | None,
+    *,
+    declared: DeclaredService | None,
+    members: Sequence[DeclaredWorkload],
+) -> None:
+    kept: set[ClusterKey] = set()
+    if service is not None and declared is not None:
+        tables = stage.tables
+        slices = () if declared.is_entry else tables.services.slices_behind(declared.name)
+        behind = Behind(members=members, slices=slices, workload_at=tables.workloads.at)
+        for port in declared.ports:
+            if port.tcp:
+                key = ClusterKey(service=declared.name, port=port.number)
+                kept.add(key)
+                stage.effects.work["clusters"] += 1
+                _put(stage, service, key, endpoints=cluster_endpoints(declared, port, behind))
+                if stage.links.identities.put(key, cluster_identities(declared, port, behind) or None):
+                    stage.effects.hosts.add(service.host)
+    if former is not None:
+        for port in former.ports:
+            key = ClusterKey(service=former.name, port=port.number)
+            if key not in kept:
+                stage.links.endpoints.put(key, None)
+                stage.links.identities.put(key, None)
+
+
+def _put(stage: Stage, service: Service, key: ClusterKey, *, endpoints: tuple[Endpoint, ...]) -> None:
+    former = stage.links.endpoints.get(key)
+    if not stage.links.endpoints.put(key, endpoints):
+        return
+    if service.headless:
+        stage.effects.names.add(service.host)
+    if service.headless or service.resolution is Resolution.DNS or _outside(former or ()) != _outside(endpoints):
+        stage.effects.hosts.add(service.host)
+
+
+def _outside(endpoints: Sequence[Endpoint]) -> bool:
+    return any(not endpoint.identity for endpoint in endpoints)

@@ -1,0 +1,169 @@
+"""One listener of a Gateway: what is wrong with it, judged apart from the routes that attach to it.
+
+Listeners that cannot be told apart (two protocols on a port, or one hostname twice) are refused together, as the
+standard wants. A listener with a broken certificate keeps its routes and gets its conditions; it is just not served.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from plait.model.gateways import TlsCertificate
+from plait.model.ids import ObjectName
+from plait.model.snapshot import Condition
+from plait.snapshot.attach import GATEWAY_GROUP, HTTP_ROUTE, granted
+from plait.snapshot.conditions import (
+    ACCEPTED,
+    CONFLICTED,
+    PROGRAMMED,
+    RESOLVED_REFS,
+    Problem,
+    checked,
+    fails,
+    holds,
+    sentences,
+)
+from plait.snapshot.declared import DeclaredGateway, DeclaredGrant, DeclaredListener, DeclaredSecret, Reference
+
+_SERVED: Final = ("HTTP", "HTTPS")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretLookup:
+    """What certificate references lead to."""
+
+    secret: Callable[[ObjectName], DeclaredSecret | None]
+    grants: Callable[[str], Iterable[DeclaredGrant]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedListener:
+    """A listener with what is wrong with it, by condition."""
+
+    listener: DeclaredListener
+    refused: tuple[Problem, ...] = ()
+    references: tuple[Problem, ...] = ()
+    conflicts: tuple[Problem, ...] = ()
+    certificates: tuple[TlsCertificate, ...] = ()
+
+    @property
+    def served(self) -> bool:
+        """Whether its port is opened."""
+        bare = self.listener.protocol == "HTTPS" and not self.certificates
+        return not (self.refused or self.conflicts or bare)
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong with it."""
+        return not (self.refused or self.conflicts or self.references)
+
+    @property
+    def supported_kinds(self) -> tuple[tuple[str, str], ...]:
+        """The kinds of routes that may attach."""
+        if self.listener.protocol not in _SERVED:
+            return ()
+        return (HTTP_ROUTE,) if not self.listener.kinds or HTTP_ROUTE in self.listener.kinds else ()
+
+
+def check_listeners(gateway: DeclaredGateway, lookup: SecretLookup) -> tuple[CheckedListener, ...]:
+    """All listeners of a Gateway with what is wrong with each."""
+    conflicts = _conflicts(gateway.listeners)
+    return tuple(
+        _check(gateway, listener, conflict=conflicts.get(listener.name), lookup=lookup)
+        for listener in gateway.listeners
+    )
+
+
+def _check(
+    gateway: DeclaredGateway, listener: DeclaredListener, *, conflict: Problem | None, lookup: SecretLookup
+) -> CheckedListener:
+    found = [_certificate(gateway, reference, lookup) for reference in listener.certificates]
+    broken = tuple(item for item in found if isinstance(item, Problem))
+    return CheckedListener(
+        listener=listener,
+        refused=tuple(_refusals(gateway, listener)),
+        references=(*broken, *_kinds(listener)),
+        conflicts=(conflict,) if conflict else (),
+        certificates=tuple(item for item in found if isinstance(item, TlsCertificate)),
+    )
+
+
+def _refusals(gateway: DeclaredGateway, listener: DeclaredListener) -> Iterable[Problem]:
+    if listener.protocol not in _SERVED:
+        sentence = f"protocol {listener.protocol} is not served; use HTTP or HTTPS"
+        yield Problem(reason="UnsupportedProtocol", message=sentence)
+    if listener.protocol != "HTTPS":
+        return
+    if listener.passthrough:
+        yield Problem(reason="UnsupportedValue", message="tls.mode Passthrough is not for HTTPS; use Terminate")
+    if not listener.certificates:
+        yield Problem(
+            reason="UnsupportedValue", message="tls.certificateRefs is empty; name a Secret of type kubernetes.io/tls"
+        )
+    yield from (problem for problem in gateway.unsupported if problem.reason == "UnsupportedValue")
+
+
+def _kinds(listener: DeclaredListener) -> Iterable[Problem]:
+    if listener.protocol not in _SERVED:
+        return
+    for group, kind in listener.kinds:
+        if (group, kind) != HTTP_ROUTE:
+            sentence = f"allowedRoutes.kinds: {group}/{kind} cannot attach to {listener.protocol}; use HTTPRoute"
+            yield Problem(reason="InvalidRouteKinds", message=sentence)
+
+
+def _conflicts(listeners: Sequence[DeclaredListener]) -> Mapping[str, Problem]:
+    found: dict[str, Problem] = {}
+    for one in listeners:
+        others = [other for other in listeners if other is not one and other.port == one.port]
+        protocols = sorted(other.name for other in others if other.protocol != one.protocol)
+        hostnames = sorted(other.name for other in others if other.hostname == one.hostname)
+        if protocols:
+            sentence = f"port {one.port} has another protocol at listener {', '.join(protocols)}; use another port"
+            found[one.name] = Problem(reason="ProtocolConflict", message=sentence)
+        elif hostnames:
+            host = one.hostname or "every host"
+            sentence = f"port {one.port} has {host} at listener {', '.join(hostnames)} too; use another hostname"
+            found[one.name] = Problem(reason="HostnameConflict", message=sentence)
+    return found
+
+
+def _certificate(gateway: DeclaredGateway, reference: Reference, lookup: SecretLookup) -> TlsCertificate | Problem:
+    group, kind, name = reference
+    if (group, kind) != ("", "Secret"):
+        sentence = f"certificateRefs: {group or 'core'}/{kind} {name} is not a Secret"
+        return Problem(reason="InvalidCertificateRef", message=sentence)
+    source = GATEWAY_GROUP, "Gateway", gateway.name.namespace
+    if not granted(lookup.grants(name.namespace), source, reference):
+        remedy = f"allow it by a ReferenceGrant in namespace {name.namespace}"
+        return Problem(reason="RefNotPermitted", message=f"Secret {name} is in another namespace; {remedy}")
+    secret = lookup.secret(name)
+    if secret is None or secret.certificate is None:
+        problem = secret.problem if secret else "does not exist; make it by `kubectl create secret tls`"
+        return Problem(reason="InvalidCertificateRef", message=f"Secret {name} {problem}")
+    return secret.certificate
+
+
+def listener_conditions(item: CheckedListener, *, running: bool) -> tuple[Condition, ...]:
+    """The conditions of a listener; `running` says whether a proxy serves its Gateway."""
+    return (
+        checked(ACCEPTED, (*item.refused, *item.conflicts)),
+        checked(RESOLVED_REFS, item.references),
+        _conflicted(item.conflicts),
+        _programmed(item, running=running),
+    )
+
+
+def _conflicted(conflicts: Sequence[Problem]) -> Condition:
+    if not conflicts:
+        return fails(CONFLICTED, "NoConflicts", "")
+    return holds(CONFLICTED, conflicts[0].message, reason=conflicts[0].reason)
+
+
+def _programmed(item: CheckedListener, *, running: bool) -> Condition:
+    if not item.served:
+        message = sentences(problem.message for problem in (*item.refused, *item.conflicts, *item.references))
+        return fails(PROGRAMMED, "Invalid", message)
+    if not running:
+        return fails(PROGRAMMED, "Pending", "no proxy serves the Gateway yet")
+    return holds(PROGRAMMED)

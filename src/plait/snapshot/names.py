@@ -1,0 +1,143 @@
+"""Names of services: how callers may spell them, what DNS answers, which keys lead to their routes.
+
+`reviews`, `reviews.shop`, `reviews.shop.svc` and `reviews.shop.svc.cluster.local` are one host, the first only for
+callers in namespace shop. `db-0.db.shop.svc.cluster.local` is the one workload db-0 behind the headless service db.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from plait.errors import NotFoundError
+from plait.model.ids import ObjectName
+from plait.model.services import Capture, Endpoint, Service, Workload
+from plait.model.snapshot import Snapshot
+from plait.model.traffic import ClusterKey
+from plait.model.view import NameRecord, ScopeKey
+from plait.snapshot.services import CLUSTER_DOMAIN, service_host
+
+_SUFFIX: Final = f".svc.{CLUSTER_DOMAIN}"
+_HTTP_PORT: Final = 80
+
+
+def resolve_host(snapshot: Snapshot, spelling: str, namespace: str) -> str | None:
+    """The host that a caller in that namespace means by a spelling, or None where the mesh has no such name."""
+    text = spelling.rstrip(".").lower()
+    for host in _readings(text, namespace):
+        if host in snapshot.services or _instance(snapshot, host) is not None:
+            return host
+    return None
+
+
+def _readings(text: str, namespace: str) -> Iterable[str]:
+    yield text
+    stem = text.removesuffix(_SUFFIX).removesuffix(".svc")
+    labels = stem.split(".")
+    if len(labels) == 1:
+        yield service_host(ObjectName(namespace=namespace, name=stem))
+    yield stem + _SUFFIX
+    yield f"{stem}.{namespace}{_SUFFIX}"
+
+
+def aliases(service: Service, namespace: str) -> tuple[str, ...]:
+    """All spellings of a service's host that callers in that namespace may use, the shortest first."""
+    stem = service.host.removesuffix(_SUFFIX)
+    if stem == service.host:
+        return (service.host,)
+    short = (service.name.name,) if service.name.namespace == namespace else ()
+    return (*short, stem, f"{stem}.svc", service.host)
+
+
+def name_of(snapshot: Snapshot, host: str) -> NameRecord | None:
+    """What DNS answers for a host, None where the mesh has no such name."""
+    service = snapshot.services.get(host)
+    if service is None:
+        workload = _instance(snapshot, host)
+        return NameRecord(host=host, addresses=(workload.address,), headless=True) if workload else None
+    ports = tuple(port.number for port in service.ports)
+    if not service.headless:
+        addresses = (service.address,) if service.address else ()
+        return NameRecord(host=host, addresses=addresses, ports=ports)
+    found = {endpoint.address for port in ports for endpoint in _behind(snapshot, service, port)}
+    return NameRecord(host=host, addresses=tuple(sorted(found)), ports=ports, headless=True)
+
+
+def _behind(snapshot: Snapshot, service: Service, port: int) -> tuple[Endpoint, ...]:
+    return snapshot.endpoints.get(ClusterKey(service=service.name, port=port), ())
+
+
+def _instance(snapshot: Snapshot, host: str) -> Workload | None:
+    """The workload that `WORKLOAD.SERVICE.NAMESPACE.svc.cluster.local` names, if the service is headless."""
+    first, _, rest = host.partition(".")
+    service = snapshot.services.get(rest)
+    if service is None or not service.headless:
+        return None
+    workload = snapshot.workloads.get(ObjectName(namespace=service.name.namespace, name=first))
+    serves = workload is not None and rest in snapshot.serving.get(workload.name, ())
+    return workload if serves else None
+
+
+def workloads_named(snapshot: Snapshot, host: str) -> tuple[Workload, ...]:
+    """The workloads that a host stands for one by one: one's own address, its name behind a headless service, or all
+    that a headless service has; none for other hosts."""
+    by_address = snapshot.addresses.get(host)
+    if by_address is not None:
+        return (snapshot.workloads[by_address],)
+    instance = _instance(snapshot, host)
+    return (instance,) if instance else ()
+
+
+def direct_endpoints(snapshot: Snapshot, address: str, port: int) -> tuple[Endpoint, ...]:
+    """The one endpoint behind a workload's own address and port, for the cluster that bypasses routes."""
+    name = snapshot.addresses.get(address)
+    if name is None:
+        return ()
+    workload = snapshot.workloads[name]
+    published = next((item.published for item in workload.ports if item.number == port), 0)
+    return (
+        Endpoint(
+            address=address,
+            port=port,
+            workload=str(name),
+            node=workload.node,
+            machine_address=workload.machine_address if published else "",
+            published=published,
+            identity=str(workload.identity) if workload.in_mesh else "",
+            locality=workload.locality,
+            labels=workload.labels,
+        ),
+    )
+
+
+def scope_keys(snapshot: Snapshot, capture: Capture, *, namespace: str = "") -> tuple[ScopeKey, ...]:
+    """The key of every HTTP frontend, each key once.
+
+    In transparent capture a key is ADDRESS:PORT. In explicit capture it is an authority, in every spelling that callers
+    in that namespace may use; without a namespace the short names are left out.
+    """
+    found: dict[str, ScopeKey] = {}
+    for (host, port), frontend in sorted(snapshot.frontends.items()):
+        if not frontend.protocol.is_http:
+            continue
+        authorities: tuple[str, ...] = (frontend.address,) if frontend.address else ()
+        explicit = capture is Capture.EXPLICIT
+        if explicit:
+            authorities = (*aliases(snapshot.services[host], namespace), *authorities)
+        for authority in authorities:
+            for key in _spelled(authority, port, explicit=explicit):
+                found.setdefault(key, ScopeKey(key=key, host=host, port=port))
+    return tuple(found.values())
+
+
+def _spelled(authority: str, port: int, *, explicit: bool) -> Iterable[str]:
+    bracketed = f"[{authority}]" if ":" in authority else authority
+    yield f"{bracketed}:{port}"
+    if explicit and port == _HTTP_PORT:
+        yield bracketed
+
+
+def workload_of(snapshot: Snapshot, name: ObjectName) -> Workload:
+    """The workload of that name; raises NotFoundError."""
+    workload = snapshot.workloads.get(name)
+    if workload is None:
+        raise NotFoundError(f"no workload {name} is registered", "`plait get workloads` lists those that are")
+    return workload

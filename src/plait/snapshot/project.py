@@ -1,0 +1,231 @@
+"""From the snapshot to the view of one workload: its own ports, what it demands, and nothing else.
+
+A sidecar's view holds a frontend for each port of each demanded host, with the rules for callers of its namespace, and
+the clusters that those rules lead to; the hosts of these clusters get no frontend of their own. A gateway's view holds
+its listeners and the clusters of their rules, whatever is demanded. Equal views compile to equal bytes, so nothing that
+changes often (endpoints, scope keys) is in here.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from plait.model.gateways import GatewayListener
+from plait.model.ids import ObjectName
+from plait.model.security import AuthorizationPolicy, MutualTlsMode
+from plait.model.services import Capture, Protocol, Resolution, Service, Workload, WorkloadKind
+from plait.model.snapshot import Snapshot
+from plait.model.traffic import ClusterKey, Rule
+from plait.model.view import (
+    DirectEndpoint,
+    InboundMode,
+    InboundPort,
+    OutboundCluster,
+    OutboundFrontend,
+    View,
+)
+from plait.snapshot.names import aliases, workload_of, workloads_named
+from plait.snapshot.peer_authentication import mutual_tls
+from plait.snapshot.protocols import agreed, known_protocol
+from plait.snapshot.services import host_of, registered_protocol, target_number
+from plait.snapshot.workloads import selects
+
+
+def project(snapshot: Snapshot, workload: ObjectName, demand: frozenset[str]) -> View:
+    """The view of a workload that demands these hosts (or addresses of workloads); raises NotFoundError."""
+    found = workload_of(snapshot, workload)
+    return _gateway(snapshot, found) if found.kind is WorkloadKind.GATEWAY else _sidecar(snapshot, found, demand)
+
+
+def _sidecar(snapshot: Snapshot, workload: Workload, demand: frozenset[str]) -> View:
+    hosts = sorted(demand)
+    services = [service for host in hosts if (service := snapshot.services.get(host))]
+    frontends = tuple(frontend for service in services for frontend in _frontends(snapshot, service, workload))
+    wanted = {key for frontend in frontends for key in _clusters_of(frontend.rules)}
+    wanted.update(frontend.default for frontend in frontends if not frontend.closed)
+    return View(
+        name=workload.name,
+        identity=workload.identity,
+        kind=workload.kind,
+        capture=workload.capture,
+        node=workload.node,
+        address=workload.address,
+        inbound=inbound_ports(snapshot, workload),
+        frontends=frontends,
+        clusters=_clusters(snapshot, wanted),
+        direct=_direct(snapshot, services, hosts),
+        publish=workload.publish,
+        outbound_port=workload.outbound_port,
+        workload_addresses=snapshot.workload_addresses,
+        unlisted=_unlisted(snapshot, workload),
+    )
+
+
+def _frontends(snapshot: Snapshot, service: Service, workload: Workload) -> Iterable[OutboundFrontend]:
+    reachable = service.address or workload.capture is Capture.EXPLICIT
+    spellings = aliases(service, workload.name.namespace)
+    for port in service.ports if reachable else ():
+        frontend = snapshot.frontends[service.host, port.number]
+        rules, closed = frontend.rules_for(workload.name.namespace)
+        yield OutboundFrontend(
+            service=service.name,
+            host=service.host,
+            address=service.address,
+            port=port.number,
+            protocol=port.protocol,
+            rules=rules,
+            closed=closed,
+            default=frontend.default,
+            aliases=spellings,
+        )
+
+
+def _clusters_of(rules: Iterable[Rule]) -> Iterable[ClusterKey]:
+    for rule in rules:
+        yield from (item.cluster for item in rule.destinations if item.cluster is not None)
+        yield from (mirror.cluster for mirror in rule.mirrors)
+
+
+def _clusters(snapshot: Snapshot, keys: Iterable[ClusterKey]) -> tuple[OutboundCluster, ...]:
+    found = (_cluster(snapshot, key) for key in sorted(keys))
+    return tuple(cluster for cluster in found if cluster is not None)
+
+
+def _cluster(snapshot: Snapshot, key: ClusterKey) -> OutboundCluster | None:
+    service = snapshot.services.get(host_of(key.service))
+    port = service.port(key.port) if service else None
+    if service is None or port is None:
+        return None
+    endpoints = snapshot.endpoints.get(key, ())
+    identities = snapshot.identities.get(key, ())
+    resolved_by_envoy = service.resolution is Resolution.DNS
+    return OutboundCluster(
+        key=key,
+        host=service.host,
+        protocol=port.protocol,
+        resolution=service.resolution,
+        identities=identities,
+        endpoints=tuple((item.address, item.port) for item in endpoints) if resolved_by_envoy else (),
+        mixed=bool(identities) and any(not item.identity for item in endpoints),
+    )
+
+
+def _direct(snapshot: Snapshot, services: Iterable[Service], hosts: Iterable[str]) -> tuple[DirectEndpoint, ...]:
+    """What the demand names one by one: endpoints of headless services, and workloads by name or address."""
+    found = [
+        DirectEndpoint(address=item.address, port=item.port, protocol=port.protocol, identity=item.identity)
+        for service in services
+        if service.headless
+        for port in service.ports
+        for item in snapshot.endpoints.get(ClusterKey(service=service.name, port=port.number), ())
+    ]
+    found += [
+        DirectEndpoint(
+            address=workload.address,
+            port=number,
+            protocol=protocol,
+            identity=str(workload.identity) if workload.in_mesh else "",
+        )
+        for host in hosts
+        for workload in workloads_named(snapshot, host)
+        for number, protocol in _app_ports(snapshot, workload).items()
+    ]
+    unique = {(item.address, item.port): item for item in found}
+    return tuple(unique[key] for key in sorted(unique))
+
+
+def inbound_mode(protocol: Protocol) -> InboundMode:
+    """How a port's traffic is processed at the server: as requests where the app speaks HTTP, else as bytes."""
+    return InboundMode.HTTP if protocol.is_http else InboundMode.BYTES
+
+
+def inbound_ports(snapshot: Snapshot, workload: Workload) -> tuple[InboundPort, ...]:
+    """The app's ports: those that it registered and those that services lead to."""
+    mode, ports = _mutual_tls(snapshot, workload)
+    policies = policies_for(snapshot, workload)
+    sidecars = {port.number: port.sidecar for port in workload.ports}
+    return tuple(
+        InboundPort(
+            number=number,
+            protocol=protocol,
+            mutual_tls=ports.get(number, mode),
+            mode=inbound_mode(protocol),
+            sidecar_port=sidecars.get(number, 0),
+            policies=policies,
+        )
+        for number, protocol in _app_ports(snapshot, workload).items()
+    )
+
+
+def _app_ports(snapshot: Snapshot, workload: Workload) -> Mapping[int, Protocol]:
+    """What each port of the app speaks; where a registration and services disagree, what suits all."""
+    said: dict[int, list[Protocol | None]] = {
+        port.number: [registered_protocol(workload, port.number)] for port in workload.ports
+    }
+    for host in snapshot.serving.get(workload.name, ()):
+        service = snapshot.services[host]
+        for port in service.ports:
+            number = target_number(service, port, workload)
+            if number is not None:
+                said.setdefault(number, []).append(port.protocol)
+    return {number: agreed(said[number]) or known_protocol(number) for number in sorted(said)}
+
+
+def _unlisted(snapshot: Snapshot, workload: Workload) -> InboundPort:
+    mode, _ = _mutual_tls(snapshot, workload)
+    return InboundPort(
+        number=0,
+        protocol=Protocol.TCP,
+        mutual_tls=mode,
+        mode=InboundMode.BYTES,
+        policies=policies_for(snapshot, workload),
+    )
+
+
+def _mutual_tls(snapshot: Snapshot, workload: Workload) -> tuple[MutualTlsMode, Mapping[int, MutualTlsMode]]:
+    return mutual_tls(
+        snapshot.peer_authentications,
+        namespace=workload.name.namespace,
+        root_namespace=snapshot.root_namespace,
+        labels=workload.labels,
+    )
+
+
+def policies_for(snapshot: Snapshot, workload: Workload) -> tuple[AuthorizationPolicy, ...]:
+    """The authorization policies that apply to a workload: its namespace's and the mesh's that choose it, by name."""
+    namespaces = dict.fromkeys((snapshot.root_namespace, workload.name.namespace))
+    return tuple(
+        item.policy
+        for namespace in namespaces
+        for item in snapshot.authorization.get(namespace, ())
+        if _chooses(item.gateways, item.policy, workload) and (item.gateways or selects(item.selector, workload.labels))
+    )
+
+
+def _chooses(gateways: Sequence[str], policy: AuthorizationPolicy, workload: Workload) -> bool:
+    if not gateways:
+        return True
+    gateway = workload.gateway
+    return gateway is not None and gateway.namespace == policy.name.namespace and gateway.name in gateways
+
+
+def _gateway(snapshot: Snapshot, workload: Workload) -> View:
+    gateway = snapshot.gateways.get(workload.gateway) if workload.gateway else None
+    listeners: tuple[GatewayListener, ...] = gateway.listeners if gateway else ()
+    wanted = {key for listener in listeners for key in _clusters_of(listener.rules)}
+    certificates = dict.fromkeys(name for listener in listeners for name in listener.certificates)
+    return View(
+        name=workload.name,
+        identity=workload.identity,
+        kind=workload.kind,
+        capture=workload.capture,
+        node=workload.node,
+        address=workload.address,
+        clusters=_clusters(snapshot, wanted),
+        listeners=listeners,
+        gateway=workload.gateway,
+        gateway_ports=workload.gateway_ports,
+        certificates=tuple(snapshot.certificates[name] for name in certificates if name in snapshot.certificates),
+        policies=policies_for(snapshot, workload),
+        publish=workload.publish,
+        outbound_port=workload.outbound_port,
+        workload_addresses=snapshot.workload_addresses,
+    )

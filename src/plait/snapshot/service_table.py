@@ -1,0 +1,106 @@
+"""The declared services: by name, by host with the one that owns it, and by what they select."""
+
+from plait.model.ids import ObjectName
+from plait.snapshot.declared import DeclaredEntry, DeclaredService, DeclaredSlice
+from plait.snapshot.dirty import Dirty
+from plait.snapshot.index import References, Selectors
+from plait.snapshot.services import host_of, owner_of, service_host
+
+_Source = tuple[str, ObjectName]
+
+
+class ServiceTable:
+    """Services, ServiceEntries and EndpointSlices."""
+
+    def __init__(self) -> None:
+        self.services: dict[ObjectName, DeclaredService] = {}
+        self.entries: dict[ObjectName, DeclaredEntry] = {}
+        self.slices: dict[ObjectName, DeclaredSlice] = {}
+        self.owners: dict[str, DeclaredService] = {}
+        self.selectors = Selectors[str]()
+        self.slices_of = References[ObjectName, ObjectName]()
+        self.slices_with = References[ObjectName, str]()
+        self._candidates: dict[str, dict[_Source, DeclaredService]] = {}
+
+    def put_service(self, name: ObjectName, declared: DeclaredService | None, dirty: Dirty) -> None:
+        """Set or remove (None) a Service."""
+        if self.services.get(name) == declared:
+            return
+        if declared is None:
+            del self.services[name]
+        else:
+            self.services[name] = declared
+        self._offer(("Service", name), service_host(name), declared, dirty)
+
+    def put_entry(self, name: ObjectName, declared: DeclaredEntry | None, dirty: Dirty) -> None:
+        """Set or remove (None) a ServiceEntry."""
+        former = self.entries.get(name)
+        if former == declared:
+            return
+        dirty.entries.add(name)
+        new = {service.host: service for service in declared.services} if declared else {}
+        old = {service.host: service for service in former.services} if former else {}
+        if declared is None:
+            del self.entries[name]
+        else:
+            self.entries[name] = declared
+        for host in old.keys() | new.keys():
+            if old.get(host) != new.get(host):
+                self._offer(("ServiceEntry", name), host, new.get(host), dirty)
+
+    def _offer(self, source: _Source, host: str, declared: DeclaredService | None, dirty: Dirty) -> None:
+        candidates = self._candidates.setdefault(host, {})
+        if declared is None:
+            candidates.pop(source, None)
+        else:
+            candidates[source] = declared
+        if not candidates:
+            del self._candidates[host]
+        dirty.owners.add(host)
+
+    def put_slice(self, name: ObjectName, declared: DeclaredSlice | None, dirty: Dirty) -> None:
+        """Set or remove (None) an EndpointSlice."""
+        former = self.slices.get(name)
+        if former == declared:
+            return
+        if declared is None:
+            del self.slices[name]
+        else:
+            self.slices[name] = declared
+        self.slices_of.put(name, (declared.service,) if declared else ())
+        self.slices_with.put(name, (item.address for item in declared.endpoints) if declared else ())
+        dirty.hosts.update(service_host(item.service) for item in (former, declared) if item)
+
+    def settle(self, dirty: Dirty) -> None:
+        """Choose the owners of hosts again, and note what changed by it."""
+        for host in dirty.owners:
+            candidates = self._candidates.get(host, {})
+            former, owner = self.owners.get(host), owner_of(candidates.values())
+            dirty.entries.update(name for kind, name in candidates if kind == "ServiceEntry")
+            if former == owner:
+                continue
+            if owner is None:
+                del self.owners[host]
+                self.selectors.discard(host)
+            else:
+                self.owners[host] = owner
+                self.selectors.put(host, owner.name.namespace, owner.selector)
+            dirty.hosts.add(host)
+            if former is None or owner is None or _shape(former) != _shape(owner):
+                dirty.shapes.update(item.name for item in (former, owner) if item)
+
+    def by_name(self, name: ObjectName) -> DeclaredService | None:
+        """The Service of that name."""
+        return self.services.get(name)
+
+    def slices_behind(self, service: ObjectName) -> list[DeclaredSlice]:
+        """The EndpointSlices of a Service."""
+        return [self.slices[name] for name in self.slices_of.owners(service)]
+
+    def hosts_listing(self, address: str) -> set[str]:
+        """The hosts of services whose EndpointSlices list an address."""
+        return {host_of(self.slices[name].service) for name in self.slices_with.owners(address)}
+
+
+def _shape(service: DeclaredService) -> tuple[object, ...]:
+    return service.name, service.ports, service.alias, service.headless

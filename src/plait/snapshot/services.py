@@ -1,0 +1,232 @@
+"""Services and ServiceEntries to declared services, and these to the services of the model.
+
+A host belongs to one owner: a Service before any ServiceEntry, then the oldest ServiceEntry. What a port speaks is
+decided in `link`, where routes and registrations are known.
+"""
+
+import ipaddress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+from plait.model.ids import Identity, ObjectName, Origin
+from plait.model.services import Protocol, Resolution, Service, ServicePort, Workload
+from plait.resources.core import service as core
+from plait.resources.istio.service_entry import ServiceEntryPort, ServiceEntrySpec
+from plait.resources.istio.workload_entry import WorkloadEntrySpec
+from plait.snapshot.conditions import Problem
+from plait.snapshot.declared import DeclaredEntry, DeclaredPort, DeclaredService, DeclaredWorkload, FixedEndpoint
+from plait.snapshot.protocols import agreed, declared_protocol, known_protocol, named_protocol
+from plait.snapshot.workloads import labels_of, selects
+
+CLUSTER_DOMAIN: Final = "cluster.local"
+_HEADLESS: Final = "None"
+_RESOLUTIONS: Final = {"STATIC": Resolution.STATIC, "NONE": Resolution.NONE}
+
+
+def service_host(name: ObjectName) -> str:
+    """The full name of a Service."""
+    return f"{name.name}.{name.namespace}.svc.{CLUSTER_DOMAIN}"
+
+
+def entry_name(namespace: str, host: str) -> ObjectName:
+    """The name of the service behind a ServiceEntry's host: the host, with a dot so that no Service has that name."""
+    return ObjectName(namespace=namespace, name=host if "." in host else f"{host}.")
+
+
+def host_of(name: ObjectName) -> str:
+    """The host of a service by its name in the model."""
+    return name.name.rstrip(".") if "." in name.name else service_host(name)
+
+
+def declare_service(name: ObjectName, spec: core.ServiceSpec, *, created: float, origin: Origin) -> DeclaredService:
+    """The service that a Service declares."""
+    alias = spec.type == "ExternalName"
+    headless = spec.cluster_ip == _HEADLESS
+    return DeclaredService(
+        name=name,
+        host=service_host(name),
+        address="" if headless else spec.cluster_ip,
+        ports=tuple(_port(port) for port in spec.ports),
+        selector=() if alias else labels_of(spec.selector),
+        headless=headless,
+        external=alias,
+        resolution=Resolution.DNS if alias else Resolution.MESH,
+        unready=spec.publish_not_ready_addresses,
+        alias=alias,
+        fixed=(FixedEndpoint(address=spec.external_name),) if alias else (),
+        created=created,
+        origin=origin,
+    )
+
+
+def _port(port: core.ServicePort) -> DeclaredPort:
+    name = port.name or ""
+    declared = declared_protocol(port.app_protocol) if port.app_protocol else None
+    return DeclaredPort(
+        number=port.port,
+        name=name,
+        target=port.target_port or port.port,
+        protocol=declared or named_protocol(name),
+        tcp=port.protocol == "TCP",
+    )
+
+
+def declare_entry(
+    name: ObjectName,
+    spec: ServiceEntrySpec,
+    *,
+    allocated: Mapping[str, str],
+    trust_domain: str,
+    order: tuple[int, float],
+    origin: Origin,
+) -> DeclaredEntry:
+    """The services that a ServiceEntry declares, one a host; `allocated` are the addresses the mesh gave to hosts.
+
+    `order` is its generation and its time of creation.
+    """
+    problems: list[Problem] = []
+    services = [
+        DeclaredService(
+            name=entry_name(name.namespace, host),
+            host=host,
+            address=_address(spec.addresses) or allocated.get(host, ""),
+            ports=tuple(_entry_port(port) for port in spec.ports),
+            selector=labels_of(spec.workload_selector.labels) if spec.workload_selector else (),
+            external=spec.location == "MESH_EXTERNAL",
+            resolution=_resolution(spec),
+            fixed=_fixed(host, spec, namespace=name.namespace, trust_domain=trust_domain),
+            created=order[1],
+            origin=origin,
+        )
+        for host in _hosts(spec, problems)
+    ]
+    if spec.export_to not in ((), ("*",)):
+        problems.append(Problem(reason="UnsupportedValue", message="exportTo has no effect: every namespace sees it"))
+    return DeclaredEntry(name=name, generation=order[0], services=tuple(services), dropped=tuple(problems))
+
+
+def _hosts(spec: ServiceEntrySpec, problems: list[Problem]) -> Iterable[str]:
+    for host in spec.hosts:
+        if host.startswith("*"):
+            sentence = f"hosts: {host} cannot be given an address; calls to it pass through, name its hosts one by one"
+            problems.append(Problem(reason="UnsupportedValue", message=sentence))
+        else:
+            yield host.rstrip(".").lower()
+
+
+def _address(addresses: Sequence[str]) -> str:
+    for text in addresses:
+        network = ipaddress.ip_network(text, strict=False)
+        if network.num_addresses == 1:
+            return str(network.network_address)
+    return ""
+
+
+def _resolution(spec: ServiceEntrySpec) -> Resolution:
+    if spec.workload_selector is not None:
+        return Resolution.MESH
+    return _RESOLUTIONS.get(spec.resolution, Resolution.DNS)
+
+
+def _entry_port(port: ServiceEntryPort) -> DeclaredPort:
+    protocol = declared_protocol(port.protocol) or named_protocol(port.name)
+    known = Protocol.TCP if port.protocol else None
+    udp = port.protocol.upper() == "UDP"
+    return DeclaredPort(
+        number=port.number,
+        name=port.name,
+        target=port.target_port or port.number,
+        protocol=protocol or known,
+        tcp=not udp,
+    )
+
+
+def _fixed(host: str, spec: ServiceEntrySpec, *, namespace: str, trust_domain: str) -> tuple[FixedEndpoint, ...]:
+    resolution = _resolution(spec)
+    if resolution is Resolution.DNS and not spec.endpoints:
+        return (FixedEndpoint(address=host),)
+    if resolution is Resolution.STATIC and not spec.endpoints:
+        return tuple(FixedEndpoint(address=address) for address in spec.addresses if "/" not in address)
+    internal = spec.location == "MESH_INTERNAL"
+    domain = trust_domain if internal else ""
+    return tuple(_fixed_endpoint(item, namespace=namespace, trust_domain=domain) for item in spec.endpoints)
+
+
+def _fixed_endpoint(item: WorkloadEntrySpec, *, namespace: str, trust_domain: str) -> FixedEndpoint:
+    proves = bool(trust_domain and item.service_account)
+    identity = Identity(trust_domain=trust_domain, namespace=namespace, service_account=item.service_account)
+    return FixedEndpoint(
+        address=item.address,
+        ports=tuple(sorted(item.ports.items())),
+        identity=str(identity) if proves else "",
+        locality=item.locality,
+        weight=item.weight or 1,
+        labels=labels_of(item.labels),
+    )
+
+
+def owner_of(candidates: Iterable[DeclaredService]) -> DeclaredService | None:
+    """The service that a host belongs to, among all that declare it."""
+    return min(candidates, key=lambda item: (item.is_entry, item.created, str(item.name), item.origin), default=None)
+
+
+def link(
+    declared: DeclaredService, *, attached: Callable[[DeclaredPort], bool], members: Sequence[DeclaredWorkload]
+) -> Service:
+    """The service of the model: its TCP ports with the protocol that all that is known gives them.
+
+    `attached` tells whether an HTTP route names a port.
+    """
+    return Service(
+        name=declared.name,
+        host=declared.host,
+        address=declared.address,
+        ports=tuple(
+            ServicePort(
+                number=port.number,
+                name=port.name,
+                target=port.target,
+                protocol=port.protocol or _protocol(declared, port, attached=attached(port), members=members),
+            )
+            for port in declared.ports
+            if port.tcp
+        ),
+        selector=declared.selector,
+        headless=declared.headless,
+        external=declared.external,
+        resolution=declared.resolution,
+        origin=declared.origin,
+    )
+
+
+def _protocol(
+    service: DeclaredService, port: DeclaredPort, *, attached: bool, members: Sequence[DeclaredWorkload]
+) -> Protocol:
+    numbers = ((item.workload, target_number(service, port, item.workload)) for item in members)
+    registered = agreed(registered_protocol(workload, number) for workload, number in numbers if number is not None)
+    if attached:
+        return registered if registered and registered.is_http else Protocol.HTTP
+    return registered or known_protocol(port.number, port.target)
+
+
+def target_number(
+    service: DeclaredService | Service, port: DeclaredPort | ServicePort, workload: Workload
+) -> int | None:
+    """The port of the workload that serves a port of the service: as it registered, else the target port.
+
+    None where the workload has no port of the target's name, or registered for other ports of the service only.
+    """
+    claimed = workload.services and workload.name.namespace == service.name.namespace
+    for name, number, app_port in workload.services if claimed else ():
+        if name == service.name.name and number == port.number:
+            return app_port
+    if claimed and not (service.selector and selects(service.selector, workload.labels)):
+        return None
+    if isinstance(port.target, int):
+        return port.target
+    return next((own.number for own in workload.ports if own.name == port.target), None)
+
+
+def registered_protocol(workload: Workload, number: int) -> Protocol | None:
+    """What the workload's registration says the port speaks."""
+    return next((port.protocol for port in workload.ports if port.number == number and port.protocol), None)

@@ -1,0 +1,130 @@
+"""Statuses: what the mesh says of each object, written again only where something it depends on changed."""
+
+from collections.abc import Iterable
+
+from plait.model.ids import ObjectName
+from plait.model.snapshot import Condition, ParentStatus, Status
+from plait.snapshot.attach import GATEWAY_GROUP, is_gateway, is_service, service_problem
+from plait.snapshot.conditions import ACCEPTED, RESOLVED_REFS, Problem, checked, partially_invalid
+from plait.snapshot.declared import DeclaredEntry, DeclaredRoute, ParentRef
+from plait.snapshot.dirty import Dirty
+from plait.snapshot.gateways import class_status
+from plait.snapshot.link_policies import AUTHORIZATION_POLICY, PEER_AUTHENTICATION
+from plait.snapshot.links import Stage
+from plait.snapshot.routes import ResolvedRoute
+
+HTTP_ROUTE = "HTTPRoute"
+GATEWAY = "Gateway"
+GATEWAY_CLASS = "GatewayClass"
+SERVICE_ENTRY = "ServiceEntry"
+_OUR_PARENTS = ("", GATEWAY_GROUP)
+
+
+def write_statuses(stage: Stage, dirty: Dirty) -> None:
+    """Write the statuses of every marked object again."""
+    statuses, tables = stage.links.statuses, stage.tables
+    for name in dirty.answers:
+        route = tables.routes.routes.get(name)
+        statuses.put((HTTP_ROUTE, name), _route_status(stage, route) if route else None)
+    for name in dirty.gateways:
+        linked = stage.links.linked_gateways.get(name)
+        statuses.put((GATEWAY, name), linked.status if linked else None)
+    for text in dirty.classes:
+        declared = tables.gateways.classes.get(text)
+        key = GATEWAY_CLASS, ObjectName(namespace="", name=text)
+        statuses.put(key, class_status(declared) if declared else None)
+    for name in dirty.entries:
+        entry = tables.services.entries.get(name)
+        statuses.put((SERVICE_ENTRY, name), _entry_status(stage, entry) if entry else None)
+    _write_policies(stage, dirty)
+
+
+def _write_policies(stage: Stage, dirty: Dirty) -> None:
+    tables, links = stage.tables.policies, stage.links
+    for kind, namespaces, tables_of in (
+        (PEER_AUTHENTICATION, dirty.peers, tables.peers),
+        (AUTHORIZATION_POLICY, dirty.authorization, tables.authorization),
+    ):
+        for namespace in namespaces:
+            conditions = links.policy_conditions[kind, namespace]
+            for name, policy in tables_of[namespace].items():
+                status = Status(kind=kind, name=name, generation=policy.generation, conditions=conditions[name])
+                links.statuses.put((kind, name), status)
+            for name in links.policy_statuses.get((kind, namespace), frozenset()) - tables_of[namespace].keys():
+                links.statuses.put((kind, name), None)
+            links.policy_statuses[kind, namespace] = frozenset(tables_of[namespace])
+
+
+def _route_status(stage: Stage, route: DeclaredRoute) -> Status | None:
+    parents = [
+        ParentStatus(parent=parent.written, conditions=conditions)
+        for parent in route.parents
+        if (conditions := _conditions(stage, route, parent))
+    ]
+    if not parents:
+        return None
+    return Status(kind=HTTP_ROUTE, name=route.name, generation=route.generation, parents=tuple(parents))
+
+
+def _conditions(stage: Stage, route: DeclaredRoute, parent: ParentRef) -> tuple[Condition, ...]:
+    links = stage.links
+    if is_service(parent.reference):
+        problem = service_problem(parent, stage.tables.services.by_name(parent.name))
+        return _at(links.mesh_routes.get(route.name), problem)
+    if is_gateway(parent.reference):
+        linked = links.linked_gateways.get(parent.name)
+        if linked is not None:
+            return _at(links.gateway_routes.get(route.name), linked.outcomes.get((route.name, parent)))
+        if parent.name in stage.tables.gateways.gateways:
+            return ()
+        sentence = f"Gateway {parent.name} does not exist; make it, or name another one in parentRefs"
+        return _at(links.gateway_routes.get(route.name), Problem(reason="NoMatchingParent", message=sentence))
+    if parent.group not in _OUR_PARENTS:
+        return ()
+    kind = f"{parent.group}/{parent.kind}" if parent.group else parent.kind
+    sentence = f"{kind} {parent.name} cannot be a parent; name a Service or a Gateway"
+    return (checked(ACCEPTED, (Problem(reason="NoMatchingParent", message=sentence),)),)
+
+
+def _at(resolved: ResolvedRoute | None, problem: Problem | None) -> tuple[Condition, ...]:
+    if resolved is None:
+        return ()
+    refused = (problem,) if problem else resolved.refused
+    dropped = () if resolved.refused else resolved.dropped
+    return (
+        checked(ACCEPTED, refused),
+        checked(RESOLVED_REFS, resolved.references),
+        *partially_invalid(dropped),
+    )
+
+
+def _entry_status(stage: Stage, entry: DeclaredEntry) -> Status:
+    conflicts = tuple(_entry_conflicts(stage, entry))
+    lost = len(conflicts) == len(entry.services)
+    none_left = not entry.services
+    refused = (conflicts or entry.dropped) if lost or none_left else ()
+    return Status(
+        kind=SERVICE_ENTRY,
+        name=entry.name,
+        generation=entry.generation,
+        conditions=(
+            checked(ACCEPTED, refused),
+            *partially_invalid(() if refused else (*entry.dropped, *conflicts)),
+        ),
+    )
+
+
+def _entry_conflicts(stage: Stage, entry: DeclaredEntry) -> Iterable[Problem]:
+    for service in entry.services:
+        owner = stage.tables.services.owners.get(service.host)
+        if owner is not None and (owner.origin.kind, owner.origin.namespace, owner.origin.name) != (
+            SERVICE_ENTRY,
+            entry.name.namespace,
+            entry.name.name,
+        ):
+            origin = owner.origin
+            sentence = (
+                f"hosts: {service.host} belongs to {origin.kind} {origin.namespace}/{origin.name}; "
+                "remove it from one of the two"
+            )
+            yield Problem(reason="Conflicted", message=sentence)

@@ -1,0 +1,174 @@
+"""All tables together, and the way of a resource into the table of its kind.
+
+Each entry of `_kinds` sets an object (or removes it, for None) and marks what that makes dirty. Kinds that are not
+listed say nothing about traffic.
+"""
+
+import ipaddress
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from plait.model.ids import ObjectName
+from plait.resources.core.endpoint_slice import EndpointSlice
+from plait.resources.core.secret import Secret
+from plait.resources.parse import Resource
+from plait.snapshot.attach import GATEWAY_GROUP
+from plait.snapshot.authorization import declare_authorization
+from plait.snapshot.certificates import declare_secret
+from plait.snapshot.declared import DeclaredNode
+from plait.snapshot.dirty import Dirty
+from plait.snapshot.endpoints import declare_slice
+from plait.snapshot.gateway_objects import declare_class, declare_gateway, declare_grant
+from plait.snapshot.gateway_table import GatewayTable
+from plait.snapshot.http_routes import declare_route
+from plait.snapshot.peer_authentication import declare_peer_authentication
+from plait.snapshot.policy_table import PolicyTable
+from plait.snapshot.route_table import RouteTable
+from plait.snapshot.service_table import ServiceTable
+from plait.snapshot.services import declare_entry, declare_service
+from plait.snapshot.workload_table import WorkloadTable
+from plait.snapshot.workloads import declare_workload
+
+Key = tuple[str, str, str, str]
+"""Group, kind, namespace and name of an object."""
+NETWORKING: Final = "networking.istio.io"
+SECURITY: Final = "security.istio.io"
+_REGION: Final = "topology.kubernetes.io/region"
+_ZONE: Final = "topology.kubernetes.io/zone"
+_Put = Callable[[ObjectName, Resource | None, Dirty], None]
+
+
+class Tables:
+    """What the users declared, indexed."""
+
+    def __init__(self, trust_domain: str) -> None:
+        self.trust_domain = trust_domain
+        self.services = ServiceTable()
+        self.workloads = WorkloadTable()
+        self.routes = RouteTable()
+        self.gateways = GatewayTable()
+        self.policies = PolicyTable()
+        self._kinds: Mapping[tuple[str, str], _Put] = {
+            ("", "Service"): self._service,
+            ("", "Secret"): self._secret,
+            ("", "Namespace"): self._namespace,
+            ("", "Node"): self._node,
+            ("discovery.k8s.io", "EndpointSlice"): self._slice,
+            (NETWORKING, "WorkloadEntry"): self._workload,
+            (NETWORKING, "ServiceEntry"): self._entry,
+            (SECURITY, "PeerAuthentication"): self._peer,
+            (SECURITY, "AuthorizationPolicy"): self._authorization,
+            (GATEWAY_GROUP, "HTTPRoute"): self._route,
+            (GATEWAY_GROUP, "Gateway"): self._gateway,
+            (GATEWAY_GROUP, "GatewayClass"): self._class,
+            (GATEWAY_GROUP, "ReferenceGrant"): self._grant,
+        }
+
+    def knows(self, group: str, kind: str) -> bool:
+        """Whether objects of the kind say anything about traffic."""
+        return (group, kind) in self._kinds
+
+    def put(self, resource: Resource, dirty: Dirty) -> None:
+        """Set an object."""
+        self._kinds[resource.kind.group, resource.kind.kind](resource.object_name, resource, dirty)
+
+    def drop(self, key: Key, dirty: Dirty) -> None:
+        """Remove an object."""
+        group, kind, namespace, name = key
+        self._kinds[group, kind](ObjectName(namespace=namespace, name=name), None, dirty)
+
+    def _service(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
+        declared = resource and declare_service(name, resource.spec, created=resource.created, origin=resource.origin())
+        self.services.put_service(name, declared, dirty)
+
+    def _entry(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
+        declared = resource and declare_entry(
+            name,
+            resource.spec,
+            allocated=_allocated(resource.document),
+            trust_domain=self.trust_domain,
+            order=(resource.generation, resource.created),
+            origin=resource.origin(),
+        )
+        self.services.put_entry(name, declared, dirty)
+
+    def _slice(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
+        document = resource.object if resource else None
+        labels = resource.labels if resource else {}
+        declared = declare_slice(name, document, labels) if isinstance(document, EndpointSlice) else None
+        self.services.put_slice(name, declared, dirty)
+
+    def _workload(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
+        declared = resource and declare_workload(
+            name,
+            resource.spec,
+            metadata=(resource.labels, resource.annotations),
+            trust_domain=self.trust_domain,
+            origin=resource.origin(),
+        )
+        self.workloads.put(name, declared, dirty)
+
+    def _node(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
+        self.workloads.put_node(name.name, _node(resource) if resource else None, dirty)
+
+    def _namespace(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
+        self.gateways.put_namespace(name.name, dict(resource.labels) if resource else None, dirty)
+
+    def _secret(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
+        document = resource.object if resource else None
+        declared = declare_secret(name, document) if isinstance(document, Secret) else None
+        self.gateways.put_secret(name, declared, dirty)
+
+    def _peer(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
+        declared = resource and declare_peer_authentication(
+            name, resource.spec, generation=resource.generation, created=resource.created
+        )
+        self.policies.put_peer(name, declared, dirty)
+
+    def _authorization(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
+        declared = declare_authorization(resource, resource.spec) if resource else None
+        self.policies.put_authorization(name, declared, dirty)
+
+    def _route(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
+        self.routes.put(name, declare_route(resource, resource.spec) if resource else None, dirty)
+
+    def _gateway(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
+        self.gateways.put(name, declare_gateway(resource, resource.spec) if resource else None, dirty)
+
+    def _class(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
+        declared = resource and declare_class(name.name, resource.spec, generation=resource.generation)
+        self.gateways.put_class(name.name, declared, dirty)
+
+    def _grant(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
+        declared = declare_grant(name, resource.spec) if resource else None
+        if self.gateways.put_grant(name, declared, dirty):
+            dirty.add_routes(self.routes.crossing_into(name.namespace))
+
+
+def _allocated(document: Mapping[str, Any]) -> Mapping[str, str]:
+    """The addresses by host that the mesh gave to a ServiceEntry, from its status."""
+    status = document.get("status")
+    listed = status.get("addresses") if isinstance(status, Mapping) else None
+    items: Iterable[Any] = listed if isinstance(listed, list) else ()
+    return {
+        item["host"]: item["value"] for item in items if isinstance(item, Mapping) and {"host", "value"} <= item.keys()
+    }
+
+
+def _node(resource: Resource) -> DeclaredNode:
+    parts = (resource.labels.get(_REGION, ""), resource.labels.get(_ZONE, ""))
+    spec = resource.spec
+    ranges = spec.pod_cidrs or ((spec.pod_cidr,) if spec.pod_cidr else ())
+    return DeclaredNode(
+        name=resource.name,
+        locality="/".join(parts).rstrip("/"),
+        ranges=tuple(text for text in ranges if _is_range(text)),
+    )
+
+
+def _is_range(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True

@@ -155,6 +155,8 @@ def _stream(resources: ResourceSet, call: Call, outcome: Outcome, config: bytes)
 def _requests(resources: ResourceSet, call: Call, outcome: Outcome, manager: Manager) -> Outcome:
     if not call.http:
         return replace(outcome, status=400, reason="the port speaks HTTP, and this is no request")
+    if "#" in call.path:
+        return replace(outcome, status=400, reason="a request's path has no fragment")
     headers = _headers(call)
     outcome, configuration = _configuration(resources, call, outcome, manager)
     if configuration is None:

@@ -62,13 +62,13 @@ def header(headers: Headers, name: str) -> str | None:
 
 
 def header_matches(matcher: route_components_pb2.HeaderMatcher, headers: Headers) -> bool:
-    """Whether a header matcher accepts the headers."""
-    value = header(headers, matcher.name)
+    """Whether a header matcher accepts the headers; of several values of one name, one that matches is enough."""
+    values = [value for name, value in headers if name == matcher.name.lower()]
     if matcher.WhichOneof("header_match_specifier") == "present_match":
-        return ((value is not None) == matcher.present_match) != matcher.invert_match
-    if value is None and not matcher.treat_missing_header_as_empty:
+        return (bool(values) == matcher.present_match) != matcher.invert_match
+    if not values and not matcher.treat_missing_header_as_empty:
         return False
-    return matches(matcher.string_match, value or "") != matcher.invert_match
+    return any(matches(matcher.string_match, value) for value in values or [""]) != matcher.invert_match
 
 
 def query_matches(matcher: route_components_pb2.QueryParameterMatcher, query: str) -> bool:

@@ -1,0 +1,65 @@
+"""A row of the table: a measured value, its spread, and its ratio to a baseline of the same run."""
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One figure. `baseline` names what `ratio` compares with; `must` is the target, empty if there is none."""
+
+    name: str
+    value: float
+    unit: str
+    baseline: str = ""
+    ratio: float | None = None
+    spread: str = ""
+    must: str = ""
+    holds: bool | None = None
+
+
+def median_row(name: str, values: Sequence[float], unit: str, *, must: str = "", limit: float | None = None) -> Row:
+    """The median of several readings, with their range; `limit` is the most that the target allows."""
+    value = statistics.median(values)
+    spread = f"{min(values):.4g}..{max(values):.4g}"
+    return Row(name=name, value=value, unit=unit, spread=spread, must=must, holds=None if limit is None else value <= limit)
+
+
+def ratio_row(
+    name: str, values: Sequence[float], others: Sequence[float], *, unit: str, baseline: str, limit: float | None = None
+) -> Row:
+    """The median of the ratios of readings that were taken in turn, one of ours and one of the baseline."""
+    ratios = [value / other for value, other in zip(values, others, strict=True)]
+    ratio = statistics.median(ratios)
+    return Row(
+        name=name,
+        value=statistics.median(values),
+        unit=unit,
+        baseline=f"{baseline} {statistics.median(others):.4g}",
+        ratio=ratio,
+        spread=f"{min(ratios):.2f}..{max(ratios):.2f}",
+        must=f"ratio <= {limit}" if limit is not None else "",
+        holds=None if limit is None else ratio <= limit,
+    )
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Print the table."""
+    table = Table("figure", "value", "unit", "baseline", "ratio", "spread", "target", "reached")
+    for row in rows:
+        reached = "" if row.holds is None else ("yes" if row.holds else "NO")
+        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+        table.add_row(row.name, f"{row.value:.4g}", row.unit, row.baseline, ratio, row.spread, row.must, reached)
+    Console(width=160).print(table)
+
+
+def write(rows: Sequence[Row], path: Path) -> None:
+    """Write the rows as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")

@@ -1,0 +1,76 @@
+"""Stable addresses: one per service from 240.240.0.0/16, one range of workload addresses per machine.
+
+A service's address is derived from its name and moves on only past addresses in use, so a service that is deleted
+and made again gets the address that long-lived DNS answers still carry.
+"""
+
+from hashlib import blake2b
+from ipaddress import IPv4Address, IPv4Network
+
+from plait.errors import RefusedError
+
+SERVICE_RANGE = IPv4Network("240.240.0.0/16")
+
+
+def _start(owner: str, size: int) -> int:
+    return int.from_bytes(blake2b(owner.encode(), digest_size=8).digest()) % size
+
+
+class ServiceAddresses:
+    """Which service address belongs to whom."""
+
+    def __init__(self) -> None:
+        self._owners: dict[str, str] = {}
+
+    def take(self, owner: str, address: str) -> None:
+        """Note that an address is in use."""
+        self._owners[address] = owner
+
+    def release(self, owner: str) -> None:
+        """Forget the addresses of a deleted owner."""
+        for address in [a for a, holder in self._owners.items() if holder == owner or holder.startswith(f"{owner} ")]:
+            del self._owners[address]
+
+    def holder(self, address: str) -> str | None:
+        """Who has an address."""
+        return self._owners.get(address)
+
+    def allocate(self, owner: str) -> str:
+        """The owner's address; raises RefusedError when the range is used up."""
+        size = SERVICE_RANGE.num_addresses - 2
+        start = _start(owner, size)
+        for step in range(size):
+            address = str(SERVICE_RANGE[1 + (start + step) % size])
+            if self._owners.get(address, owner) == owner:
+                self._owners[address] = owner
+                return address
+        raise RefusedError(f"all {size} service addresses of {SERVICE_RANGE} are in use", "delete services")
+
+
+def machine_range(mesh_range: str, taken: set[str]) -> str:
+    """The next free /24 of the mesh's range for a machine; raises RefusedError when none is left."""
+    for candidate in IPv4Network(mesh_range).subnets(new_prefix=24):
+        if str(candidate) not in taken:
+            return str(candidate)
+    raise RefusedError(
+        f"every machine range of {mesh_range} is in use", "delete Node objects of machines that are gone"
+    )
+
+
+def mesh_range(seed: str, in_use: list[str]) -> str:
+    """A 10.N.0.0/16 for a new mesh that overlaps nothing in use on this machine (CIDR strings)."""
+    busy = [IPv4Network(network, strict=False) for network in in_use]
+    start = _start(seed, 190)
+    for step in range(190):
+        candidate = IPv4Network(f"10.{50 + (start + step) % 190}.0.0/16")
+        if not any(candidate.overlaps(network) for network in busy if network.prefixlen > 0):
+            return str(candidate)
+    raise RefusedError("no free 10.N.0.0/16 range is left on this machine", "name one with PLAIT_ADDRESS_RANGE")
+
+
+def is_service_address(address: str) -> bool:
+    """Whether the address lies in the range that service addresses come from."""
+    try:
+        return IPv4Address(address) in SERVICE_RANGE
+    except ValueError:
+        return False

@@ -1,0 +1,103 @@
+"""What the mesh adds to an object before it is stored, and what it refuses there.
+
+Services get a stable address, ServiceEntries without addresses get one for each of their hosts, namespaces get the
+account `default` (see `reconcile`). Addresses are known from the store at start and followed by `observe`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from plait.api.lifecycle import complete
+from plait.controlplane.addresses import SERVICE_RANGE, ServiceAddresses, is_service_address
+from plait.resources.violations import Violation
+from plait.store.store import Change, Document
+
+HEADLESS = "None"
+
+
+def _owner(value: Mapping[str, Any]) -> str:
+    metadata = value["metadata"]
+    return f"{value['kind']} {metadata.get('namespace', '')}/{metadata['name']}"
+
+
+def _violation(value: Mapping[str, Any], path: str, problem: str, remedy: str) -> Violation:
+    return Violation(resource=_owner(value), path=path, problem=problem, remedy=remedy)
+
+
+class Admission:
+    """The rules that need to know the whole mesh."""
+
+    def __init__(self) -> None:
+        self._addresses = ServiceAddresses()
+
+    def observe(self, change: Change) -> None:
+        """Follow which addresses are in use."""
+        if change.key.kind not in ("Service", "ServiceEntry"):
+            return
+        owner = _owner(change.document)
+        if change.type == "DELETED":
+            self._addresses.release(owner)
+            return
+        address = (change.document.get("spec") or {}).get("clusterIP", "")
+        if is_service_address(address):
+            self._addresses.take(owner, address)
+        for item in (change.document.get("status") or {}).get("addresses", []):
+            if is_service_address(item.get("value", "")):
+                self._addresses.take(f"{owner} {item.get('host', '')}", item["value"])
+
+    def admit(self, document: Document, old: Document | None) -> tuple[Document, Sequence[Violation]]:
+        """The document as it is to be stored, and what is wrong with it."""
+        kind, group = document.get("kind"), str(document.get("apiVersion", "")).rpartition("/")[0]
+        if kind == "Service" and group == "":
+            return self._service(document, old)
+        if kind == "ServiceEntry" and group == "networking.istio.io":
+            return self._service_entry(document), ()
+        return document, ()
+
+    def finish(self, document: Mapping[str, Any], old: Document | None) -> dict[str, Any]:
+        """A document of our own, completed as the API completes one of a user."""
+        admitted, _ = self.admit(document, old)
+        return complete(admitted, old)
+
+    def _service(self, document: Document, old: Document | None) -> tuple[Document, Sequence[Violation]]:
+        spec = dict(document.get("spec") or {})
+        before = ((old or {}).get("spec") or {}).get("clusterIP", "")
+        wanted = spec.get("clusterIP", "")
+        if spec.get("type") == "ExternalName" or wanted == HEADLESS:
+            return document, ()
+        problem = self._address_problem(document, wanted, before)
+        if problem:
+            return document, (problem,)
+        address = wanted or (before if before != HEADLESS else "") or self._addresses.allocate(_owner(document))
+        self._addresses.take(_owner(document), address)
+        spec |= {"clusterIP": address, "clusterIPs": [address], "type": spec.get("type", "ClusterIP")}
+        spec["ports"] = [{"protocol": "TCP", **port} for port in spec.get("ports") or []]
+        return {**document, "spec": spec}, ()
+
+    def _address_problem(self, document: Document, wanted: str, before: str) -> Violation | None:
+        if not wanted or wanted == before:
+            return None
+        if before and before != HEADLESS:
+            return _violation(document, "spec.clusterIP", "field is immutable", f"leave it out or keep {before}")
+        if not is_service_address(wanted):
+            return _violation(
+                document,
+                "spec.clusterIP",
+                f'Invalid value: "{wanted}": not in the range of service addresses {SERVICE_RANGE}',
+                "leave it out: the mesh chooses one",
+            )
+        holder = self._addresses.holder(wanted)
+        if holder not in (None, _owner(document)):
+            return _violation(
+                document, "spec.clusterIP", f'Invalid value: "{wanted}": taken by {holder}', "leave it out"
+            )
+        return None
+
+    def _service_entry(self, document: Document) -> Document:
+        spec = document.get("spec") or {}
+        hosts = [host for host in spec.get("hosts") or [] if isinstance(host, str) and "*" not in host]
+        if spec.get("addresses") or not hosts:
+            return document
+        owner = _owner(document)
+        addresses = [{"value": self._addresses.allocate(f"{owner} {host}"), "host": host} for host in hosts]
+        return {**document, "status": {**(document.get("status") or {}), "addresses": addresses}}

@@ -1,0 +1,179 @@
+"""Machines and what runs on them: joining by token, certificates for workloads, registration of workloads.
+
+A machine is a Node object: `spec.podCIDR` is its range of workload addresses, the annotation `plait.dev/allow`
+lists the service accounts (`NAMESPACE/NAME`, `*` for any) that it may get certificates for.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from plait.controlplane.addresses import machine_range
+from plait.controlplane.objects import Objects
+from plait.controlplane.seed import document
+from plait.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError
+from plait.identity.authority import CertificateAuthority
+from plait.model.ids import Identity
+
+log = logging.getLogger(__name__)
+
+ALLOW = "plait.dev/allow"
+NODE = "plait.dev/node"
+PHASE = "plait.dev/phase"
+SERVICES = "plait.dev/services"
+PROTOCOLS = "plait.dev/protocols"
+_WORKLOAD_ENTRY = ("networking.istio.io", "WorkloadEntry")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """What a machine gets when it joins."""
+
+    node: str
+    chain: str
+    bundle: str
+    cidr: str
+    trust_domain: str
+
+
+def pairs(text: str) -> dict[str, str]:
+    """The pairs of an annotation like `80=8080,81=8081`."""
+    return dict(item.split("=", 1) for item in text.split(",") if "=" in item)
+
+
+class Machines:
+    """What machines ask of the control process."""
+
+    def __init__(
+        self, objects: Objects, authority: CertificateAuthority, *, trust_domain: str, mesh_range: str
+    ) -> None:
+        self._objects = objects
+        self._authority = authority
+        self._trust_domain = trust_domain
+        self._mesh_range = mesh_range
+        self.edges: dict[str, list[Mapping[str, Any]]] = {}
+
+    async def admit(self, node: str, csr: str, allow: str, address: str = "") -> Membership:
+        """Make or renew a machine's membership; the caller has checked that it may join."""
+        key = Objects.key("", "Node", "", node)
+        existing = await self._objects.get(key)
+        if existing is None:
+            listing = await self._objects.store.list(group="", kind="Node")
+            taken = {item.get("spec", {}).get("podCIDR", "") for item in listing.items}
+            existing = document("v1", "Node", node, spec={"podCIDR": machine_range(self._mesh_range, taken)})
+        metadata = dict(existing["metadata"])
+        metadata["annotations"] = {**metadata.get("annotations", {}), ALLOW: allow}
+        status = {"addresses": [{"type": "InternalIP", "address": address}]} if address else {}
+        stored = await self._objects.put({**existing, "metadata": metadata, "status": status})
+        identity = f"spiffe://{self._trust_domain}/plait/node/{node}"
+        chain = self._authority.sign(csr.encode(), identity).decode()
+        return Membership(
+            node=node,
+            chain=chain,
+            bundle=self._authority.bundle.decode(),
+            cidr=stored["spec"]["podCIDR"],
+            trust_domain=self._trust_domain,
+        )
+
+    async def renew(self, node: str, csr: str) -> str:
+        """A new certificate for the machine itself."""
+        await self._node(node)
+        return self._authority.sign(csr.encode(), f"spiffe://{self._trust_domain}/plait/node/{node}").decode()
+
+    async def sign(self, node: str, csr: str, namespace: str, service_account: str) -> str:
+        """A certificate chain for a workload of that machine; raises ForbiddenError if it may not have it."""
+        machine = await self._node(node)
+        self._check_allowed(machine, namespace, service_account)
+        identity = Identity(trust_domain=self._trust_domain, namespace=namespace, service_account=service_account)
+        return self._authority.sign(csr.encode(), str(identity)).decode()
+
+    async def register(self, node: str, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Write a workload's WorkloadEntry, with the account and the services it names if they are missing."""
+        machine = await self._node(node)
+        metadata = dict(entry["metadata"])
+        namespace = metadata["namespace"]
+        account = entry.get("spec", {}).get("serviceAccount", "default")
+        self._check_allowed(machine, namespace, account)
+        if await self._objects.get(Objects.key("", "Namespace", "", namespace)) is None:
+            raise NotFoundError(f"namespace {namespace} does not exist", f"make it: plait create namespace {namespace}")
+        annotations = {**metadata.get("annotations", {}), NODE: node}
+        await self._refuse_duplicate(node, namespace, metadata["name"])
+        await self._objects.ensure(document("v1", "ServiceAccount", account, namespace))
+        for text, app_port in pairs(annotations.get(SERVICES, "")).items():
+            await self._ensure_service(namespace, text, app_port, pairs(annotations.get(PROTOCOLS, "")))
+        return await self._objects.put({**entry, "metadata": {**metadata, "annotations": annotations}})
+
+    async def deregister(self, node: str, namespace: str, name: str) -> None:
+        """Remove a workload of that machine; one that is gone already is fine."""
+        key = Objects.key(*_WORKLOAD_ENTRY, namespace, name)
+        existing = await self._objects.get(key)
+        if existing is None:
+            return
+        self._check_owner(node, existing)
+        await self._objects.delete(key)
+
+    async def report(self, node: str, edges: list[Mapping[str, Any]]) -> None:
+        """Take the machine's traffic statistics, newest replacing what it said before."""
+        self.edges[node] = edges
+
+    async def may_serve(self, node: str, proxy: str) -> bool:
+        """Whether a machine may open the stream of a proxy (`namespace/name`): only for its own workloads."""
+        namespace, _, name = proxy.partition("/")
+        entry = await self._objects.get(Objects.key(*_WORKLOAD_ENTRY, namespace, name))
+        return entry is not None and entry["metadata"].get("annotations", {}).get(NODE) == node
+
+    async def _node(self, node: str) -> Mapping[str, Any]:
+        machine = await self._objects.get(Objects.key("", "Node", "", node))
+        if machine is None:
+            raise ForbiddenError(f"machine {node} is not a member of this mesh", "join again with a new token")
+        return machine
+
+    def _check_allowed(self, machine: Mapping[str, Any], namespace: str, service_account: str) -> None:
+        allowed = machine["metadata"].get("annotations", {}).get(ALLOW, "")
+        wanted = f"{namespace}/{service_account}"
+        if not any(fnmatchcase(wanted, pattern) for pattern in allowed.split(",") if pattern):
+            name = machine["metadata"]["name"]
+            raise ForbiddenError(
+                f"machine {name} may not run workloads as {wanted}",
+                f"allow it with a token: plait token create --node {name} --allow {wanted}",
+            )
+
+    def _check_owner(self, node: str, entry: Mapping[str, Any]) -> None:
+        owner = entry["metadata"].get("annotations", {}).get(NODE, "")
+        if owner != node:
+            whose = f"belongs to machine {owner}" if owner else "was written by hand"
+            raise ForbiddenError(f"the workload entry {entry['metadata']['name']} {whose}", "choose another name")
+
+    async def _refuse_duplicate(self, node: str, namespace: str, name: str) -> None:
+        existing = await self._objects.get(Objects.key(*_WORKLOAD_ENTRY, namespace, name))
+        if existing is None:
+            return
+        annotations = existing["metadata"].get("annotations", {})
+        if annotations.get(NODE) != node and annotations.get(PHASE) != "Exited":
+            where = annotations.get(NODE)
+            place = f"runs already on machine {where}" if where else "is written by hand as a WorkloadEntry"
+            raise ConflictError(f"workload {namespace}/{name} {place}", "choose another name with --name")
+
+    async def _ensure_service(self, namespace: str, text: str, app_port: str, protocols: dict[str, str]) -> None:
+        name, _, port_text = text.partition(":")
+        port = int(port_text or app_port)
+        key = Objects.key("", "Service", namespace, name)
+        existing = await self._objects.get(key)
+        protocol = protocols.get(app_port, "")
+        wanted: dict[str, Any] = {"port": port, "targetPort": int(app_port), "name": f"{protocol or 'port'}-{port}"}
+        if protocol:
+            wanted["appProtocol"] = "kubernetes.io/h2c" if protocol == "http2" else protocol
+        if existing is None:
+            await self._objects.ensure(document("v1", "Service", name, namespace, spec={"ports": [wanted]}))
+            return
+        ports = list(existing.get("spec", {}).get("ports", []))
+        if any(int(item["port"]) == port for item in ports):
+            return
+        if existing.get("spec", {}).get("type") == "ExternalName":
+            raise RefusedError(
+                f"Service {namespace}/{name} is an ExternalName and has no endpoints", "use another name"
+            )
+        ports = [item if item.get("name") else {**item, "name": f"port-{item['port']}"} for item in ports]
+        await self._objects.put({**existing, "spec": {**existing.get("spec", {}), "ports": [*ports, wanted]}})

@@ -1,0 +1,245 @@
+"""Brings every connected proxy to the newest snapshot, redoing only what a change can have touched.
+
+For each proxy the publisher keeps its demand, its view and what was compiled from it, and two reverse indexes: from
+host to the proxies whose view holds it, from cluster to the proxies that balance over it. A changed host projects its
+proxies anew; an equal view ends there; an endpoint's change replaces endpoints and compiles nothing. Endpoints (by
+cluster and machine) and scopes (by capture mode) are built once and shared.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from plait.compiler.compile import compile_view
+from plait.compiler.endpoints import cluster_endpoints
+from plait.compiler.names import name_entry
+from plait.compiler.scopes import scope_entries
+from plait.envoy import names
+from plait.envoy.resource_set import Entry, ResourceSet
+from plait.envoy.resource_set import entry as make_entry
+from plait.envoy.types import ENDPOINT, NAME, SCOPE
+from plait.model.ids import ObjectName
+from plait.model.services import Capture, Resolution
+from plait.model.snapshot import Snapshot
+from plait.model.traffic import ClusterKey
+from plait.model.view import View
+from plait.snapshot.build import Touched
+from plait.snapshot.names import name_of, resolve_host, scope_keys
+from plait.snapshot.project import project
+
+Key = TypeVar("Key")
+Send = Callable[[str, ResourceSet], None]
+NOTHING: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class _Proxy:
+    """What is known of one connected proxy."""
+
+    name: ObjectName
+    node: str
+    demand: frozenset[str] = NOTHING
+    view: View | None = None
+    compiled: ResourceSet = field(default_factory=ResourceSet)
+    published: ResourceSet = field(default_factory=ResourceSet)
+
+
+def parse_proxy(proxy: str) -> ObjectName:
+    """The workload of a proxy's id."""
+    namespace, _, name = proxy.partition("/")
+    return ObjectName(namespace=namespace, name=name)
+
+
+class Publisher:
+    """Computes and sends what each proxy holds. `work` counts what was done, for tests and `plait doctor`."""
+
+    def __init__(self, send: Send, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.work: Counter[str] = Counter()
+        self._send = send
+        self._proxies: dict[str, _Proxy] = {}
+        self._by_host: dict[str, set[str]] = {}
+        self._by_cluster: dict[ClusterKey, set[str]] = {}
+        self._endpoints: dict[tuple[ClusterKey, str], Entry] = {}
+        self._scopes: dict[Capture, Mapping[str, Entry]] = {}
+
+    def connect(self, proxy: str, node: str) -> None:
+        """A proxy's stream opened."""
+        self._proxies[proxy] = _Proxy(parse_proxy(proxy), node)
+        self._refresh(proxy)
+
+    def disconnect(self, proxy: str) -> None:
+        """A proxy's stream closed."""
+        known = self._proxies.pop(proxy, None)
+        if known is not None:
+            self._index(proxy, known.view, None, known.demand, NOTHING)
+
+    def demand(self, proxy: str, hosts: frozenset[str]) -> None:
+        """A proxy asks for these names, as it spells them."""
+        known = self._proxies.get(proxy)
+        if known is None or known.demand == hosts:
+            return
+        before, known.demand = known.demand, hosts
+        self._index(proxy, None, None, before, hosts)
+        self._refresh(proxy, force=True)
+
+    def view_of(self, proxy: str, extra: Iterable[str] = ()) -> View | None:
+        """The view of any workload of the mesh, connected or not, with more hosts demanded."""
+        name = parse_proxy(proxy)
+        if name not in self.snapshot.workloads:
+            return None
+        known = self._proxies.get(proxy)
+        demand = (known.demand if known else NOTHING) | frozenset(extra)
+        return project(self.snapshot, name, self._hosts(name.namespace, demand))
+
+    def resources_for(self, view: View) -> ResourceSet:
+        """Everything that a proxy with this view holds, but the names."""
+        compiled = compile_view(view)
+        return compiled.merged(
+            ResourceSet({ENDPOINT: self._endpoints_of(view), SCOPE: {**self._shared(view), **compiled.of(SCOPE)}})
+        )
+
+    def held_by(self, proxy: str) -> ResourceSet | None:
+        """What a connected proxy was last sent."""
+        known = self._proxies.get(proxy)
+        return known.published if known else None
+
+    def needing(self, hosts: Iterable[str], workloads: Iterable[ObjectName]) -> frozenset[str]:
+        """The connected proxies that hold one of these hosts, or are one of these workloads."""
+        found = {proxy for host in hosts for proxy in self._by_host.get(host, ())}
+        return frozenset(found | {str(name) for name in workloads if str(name) in self._proxies})
+
+    def update(self, snapshot: Snapshot, touched: Touched) -> None:
+        """Move on to a new snapshot."""
+        self.snapshot = snapshot
+        for cluster in touched.clusters:
+            for key in [key for key in self._endpoints if key[0] == cluster]:
+                del self._endpoints[key]
+        if touched.scopes:
+            self._scopes.clear()
+        stale = self._stale(touched)
+        for proxy in stale:
+            self._refresh(proxy, force=touched.scopes)
+        lighter = {proxy for cluster in touched.clusters for proxy in self._by_cluster.get(cluster, ())}
+        lighter |= {proxy for host in touched.names for proxy in self._by_host.get(host, ())}
+        for proxy in lighter - stale:
+            self._replace_endpoints(proxy)
+
+    def _stale(self, touched: Touched) -> set[str]:
+        if touched.everyone or touched.scopes:
+            return set(self._proxies)
+        stale = {proxy for host in touched.hosts for proxy in self._by_host.get(host, ())}
+        stale |= {str(name) for name in touched.workloads}
+        if touched.policies or touched.gateways:
+            stale |= {proxy for proxy, known in self._proxies.items() if self._is_governed(known, touched)}
+        return stale & self._proxies.keys()
+
+    def _is_governed(self, known: _Proxy, touched: Touched) -> bool:
+        if not touched.policies.isdisjoint((known.name.namespace, self.snapshot.root_namespace)):
+            return True
+        return known.view is not None and known.view.gateway in touched.gateways
+
+    def _hosts(self, namespace: str, demand: frozenset[str]) -> frozenset[str]:
+        resolved = (resolve_host(self.snapshot, spelling, namespace) or spelling for spelling in demand)
+        return frozenset(resolved)
+
+    def _refresh(self, proxy: str, *, force: bool = False) -> None:
+        known = self._proxies[proxy]
+        if known.name not in self.snapshot.workloads:
+            return
+        view = project(self.snapshot, known.name, self._hosts(known.name.namespace, known.demand))
+        self.work["project"] += 1
+        if view == known.view and not force:
+            self._replace_endpoints(proxy)
+            return
+        if view != known.view:
+            self.work["compile"] += 1
+            known.compiled = compile_view(view)
+            self._index(proxy, known.view, view, known.demand, known.demand)
+            known.view = view
+        self._publish(known, proxy)
+
+    def _publish(self, known: _Proxy, proxy: str) -> None:
+        if known.view is None:
+            return
+        shared: dict[str, Mapping[str, Entry]] = {
+            ENDPOINT: self._endpoints_of(known.view),
+            SCOPE: {**self._shared(known.view), **known.compiled.of(SCOPE)},
+            NAME: self._names_of(known),
+        }
+        known.published = known.compiled.merged(ResourceSet(shared))
+        self._send(proxy, known.published)
+
+    def _replace_endpoints(self, proxy: str) -> None:
+        known = self._proxies[proxy]
+        if known.view is None:
+            return
+        endpoints = self._endpoints_of(known.view)
+        names_held = self._names_of(known)
+        if endpoints != known.published.of(ENDPOINT) or names_held != known.published.of(NAME):
+            self.work["endpoints"] += 1
+            known.published = known.published.replaced(ENDPOINT, endpoints).replaced(NAME, names_held)
+            self._send(proxy, known.published)
+
+    def _names_of(self, known: _Proxy) -> Mapping[str, Entry]:
+        found: dict[str, Entry] = {}
+        for spelling in known.demand:
+            host = resolve_host(self.snapshot, spelling, known.name.namespace)
+            record = name_of(self.snapshot, host) if host else None
+            if record is not None:
+                entry = name_entry(record)
+                found[spelling] = entry if entry.name == spelling else _renamed(entry, spelling)
+        return found
+
+    def _endpoints_of(self, view: View) -> Mapping[str, Entry]:
+        found: dict[str, Entry] = {}
+        for cluster in view.clusters:
+            if cluster.resolution is Resolution.NONE or cluster.endpoints:
+                continue
+            key = (cluster.key, view.node)
+            entry = self._endpoints.get(key)
+            if entry is None:
+                self.work["endpoint set"] += 1
+                name = names.cluster(cluster.host, cluster.key.port, cluster.key.subset)
+                entry = cluster_endpoints(name, self.snapshot.endpoints.get(cluster.key, ()), node=view.node)
+                self._endpoints[key] = entry
+            found[entry.name] = entry
+        return found
+
+    def _shared(self, view: View) -> Mapping[str, Entry]:
+        scopes = self._scopes.get(view.capture)
+        if scopes is None:
+            self.work["scopes"] += 1
+            scopes = self._scopes[view.capture] = scope_entries(scope_keys(self.snapshot, view.capture))
+        return scopes
+
+    def _index(
+        self, proxy: str, old: View | None, new: View | None, old_demand: frozenset[str], new_demand: frozenset[str]
+    ) -> None:
+        _move(self._by_cluster, proxy, _clusters(old), _clusters(new))
+        namespace = parse_proxy(proxy).namespace
+        before = _hosts_in(old) | self._hosts(namespace, old_demand)
+        after = _hosts_in(new) | self._hosts(namespace, new_demand)
+        _move(self._by_host, proxy, before, after)
+
+
+def _renamed(entry: Entry, name: str) -> Entry:
+    return make_entry(name, NAME, entry.body)
+
+
+def _clusters(view: View | None) -> frozenset[ClusterKey]:
+    return frozenset(cluster.key for cluster in view.clusters) if view else frozenset()
+
+
+def _hosts_in(view: View | None) -> frozenset[str]:
+    if view is None:
+        return NOTHING
+    return frozenset([cluster.host for cluster in view.clusters] + [frontend.host for frontend in view.frontends])
+
+
+def _move(index: dict[Key, set[str]], proxy: str, before: frozenset[Key], after: frozenset[Key]) -> None:
+    for key in before - after:
+        index.get(key, set()).discard(proxy)
+    for key in after - before:
+        index.setdefault(key, set()).add(proxy)

@@ -1,0 +1,156 @@
+"""Follows the store: every change goes into the snapshot, from there to the proxies, and statuses go back.
+
+Changes that arrive together are taken together: after the first, the reconciler waits until nothing has come for
+`QUIET` seconds, at most `LONGEST`. What cannot be parsed is left out as it would be refused at the API; it keeps
+nothing else from being built.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+
+from plait.controlplane.admission import Admission
+from plait.controlplane.objects import Objects
+from plait.controlplane.publisher import Publisher
+from plait.controlplane.seed import document
+from plait.controlplane.statuses import StatusWriter
+from plait.errors import GoneError
+from plait.resources.parse import Resource, parse
+from plait.snapshot.build import Builder
+from plait.store.store import Change, Document, Store
+
+log = logging.getLogger(__name__)
+
+QUIET = 0.005
+LONGEST = 0.05
+
+Deletion = tuple[str, str, str, str]
+"""Group, kind, namespace and name."""
+
+
+def resource_of(value: Document) -> Resource | None:
+    """The typed resource of a stored document, None if it does not parse."""
+    parsed = parse(value)
+    if isinstance(parsed, Resource):
+        return parsed
+    metadata = value.get("metadata", {})
+    log.warning("stored %s %s does not parse: %s", value.get("kind"), metadata.get("name"), parsed[0])
+    return None
+
+
+class Reconciler:
+    """Keeps snapshot, proxies and statuses current."""
+
+    def __init__(self, objects: Objects, admission: Admission, builder: Builder, publisher: Publisher) -> None:
+        self._objects = objects
+        self._admission = admission
+        self._builder = builder
+        self._publisher = publisher
+        self._statuses = StatusWriter(objects)
+        self._revision = 0
+        self._moved = asyncio.Condition()
+
+    @property
+    def revision(self) -> int:
+        """The newest revision that proxies were brought to."""
+        return self._revision
+
+    async def start(self) -> None:
+        """Take the whole store."""
+        await self._relist()
+
+    async def run(self) -> None:
+        """Follow the store for ever."""
+        while True:
+            try:
+                async for changes in _batches(self._objects.store, self._revision):
+                    await self._take(changes)
+            except GoneError:
+                log.warning("changes were lost; reading the whole store again")
+                await self._relist()
+
+    async def reached(self, revision: int) -> None:
+        """Return once that revision is in the snapshot."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._revision >= revision)
+
+    async def _relist(self) -> None:
+        listing = await self._objects.store.list()
+        changes = []
+        for value in listing.items:
+            revision = int(value["metadata"]["resourceVersion"])
+            key = self._objects.key_of(value)
+            changes.append(Change(type="ADDED", key=key, document=value, revision=revision))
+        await self._take(changes, revision=listing.revision)
+
+    async def _take(self, changes: Sequence[Change], revision: int = 0) -> None:
+        upserts: dict[Deletion, Resource] = {}
+        deletes: set[Deletion] = set()
+        for change in changes:
+            self._admission.observe(change)
+            key = (change.key.group, change.key.kind, change.key.namespace, change.key.name)
+            upserts.pop(key, None)
+            deletes.discard(key)
+            resource = resource_of(change.document) if change.type != "DELETED" else None
+            if resource is None:
+                deletes.add(key)
+            else:
+                upserts[key] = resource
+        built = self._builder.update(list(upserts.values()), list(deletes))
+        self._publisher.update(built.snapshot, built.touched)
+        newest = max([revision, *(change.revision for change in changes)])
+        async with self._moved:
+            self._revision = max(self._revision, newest)
+            self._moved.notify_all()
+        for status in built.statuses:
+            await self._statuses.write(status)
+        await self._complete_namespaces(changes)
+
+    async def _complete_namespaces(self, changes: Sequence[Change]) -> None:
+        """Every namespace has the account `default`."""
+        for change in changes:
+            if change.key.kind == "Namespace" and change.key.group == "" and change.type == "ADDED":
+                await self._objects.ensure(document("v1", "ServiceAccount", "default", change.key.name))
+
+
+async def _batches(store: Store, since: int) -> AsyncIterator[list[Change]]:
+    """Changes, those that arrive together in one list."""
+    queue: asyncio.Queue[Sequence[Change] | BaseException] = asyncio.Queue()
+
+    async def feed() -> None:
+        try:
+            async for changes in store.watch(since):
+                queue.put_nowait(changes)
+        except GoneError as error:
+            queue.put_nowait(error)
+
+    task = asyncio.create_task(feed())
+    try:
+        while True:
+            yield await _gather(queue)
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _gather(queue: "asyncio.Queue[Sequence[Change] | BaseException]") -> list[Change]:
+    found: list[Change] = []
+    loop = asyncio.get_running_loop()
+    until = 0.0
+    while True:
+        try:
+            if not found:
+                item = await queue.get()
+                until = loop.time() + LONGEST
+            else:
+                async with asyncio.timeout(min(QUIET, until - loop.time())):
+                    item = await queue.get()
+        except TimeoutError:
+            return found
+        if isinstance(item, BaseException):
+            raise item
+        found.extend(item)
+        if loop.time() >= until:
+            return found

@@ -1,0 +1,55 @@
+"""The objects that every mesh starts with."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from plait.errors import ConflictError
+from plait.store.store import ObjectKey, Store, Write
+
+ROOT_NAMESPACE = "istio-system"
+SYSTEM_NAMESPACE = "plait-system"
+CONTROLLER = "plait.dev/gateway"
+
+
+def document(api_version: str, kind: str, name: str, namespace: str = "", **parts: Any) -> dict[str, Any]:
+    """A Kubernetes-shaped document."""
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **parts}
+
+
+def key_of(value: dict[str, Any]) -> ObjectKey:
+    """The store's key of a document."""
+    group, _, _ = str(value["apiVersion"]).rpartition("/")
+    metadata = value["metadata"]
+    return ObjectKey(group=group, kind=value["kind"], namespace=metadata.get("namespace", ""), name=metadata["name"])
+
+
+def first_objects(*, strict: bool) -> Iterator[dict[str, Any]]:
+    """Namespaces with their default accounts, our GatewayClass and, if wanted, mesh-wide STRICT mutual TLS."""
+    for namespace in ("default", ROOT_NAMESPACE, SYSTEM_NAMESPACE):
+        yield document("v1", "Namespace", namespace)
+        yield document("v1", "ServiceAccount", "default", namespace)
+    yield document("gateway.networking.k8s.io/v1", "GatewayClass", "plait", spec={"controllerName": CONTROLLER})
+    if strict:
+        yield document(
+            "security.istio.io/v1",
+            "PeerAuthentication",
+            "default",
+            ROOT_NAMESPACE,
+            spec={"mtls": {"mode": "STRICT"}},
+        )
+
+
+async def seed(store: Store, finish: Any, *, strict: bool) -> None:
+    """Write the first objects of a new mesh, once: whatever a user removes later stays removed.
+
+    `finish` completes a document's metadata as the API does on creation.
+    """
+    mark = document("v1", "ConfigMap", "plait-mesh", SYSTEM_NAMESPACE, data={"format": "1"})
+    if await store.get(key_of(mark)):
+        return
+    objects = [*first_objects(strict=strict), mark]
+    try:
+        await store.commit([Write(key=key_of(item), document=finish(item), expected=0) for item in objects])
+    except ConflictError:
+        return

@@ -1,0 +1,110 @@
+"""Writes what the mesh says of objects into their `status`, and only when it says something new.
+
+A condition keeps its lastTransitionTime as long as its status stays the same. Conditions of other controllers
+(routes can have several) are left alone.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from plait.controlplane.objects import Objects
+from plait.controlplane.seed import CONTROLLER
+from plait.model.snapshot import Condition, ListenerStatus, Status
+from plait.resources.registry import find
+from plait.store.store import Document
+
+
+def now() -> str:
+    """The present as Kubernetes writes time."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def merged_conditions(
+    new: Iterable[Condition], old: Iterable[Mapping[str, Any]], generation: int, *, others: bool = False
+) -> list[dict[str, Any]]:
+    """Conditions as Kubernetes writes them; with `others`, old conditions of other types are kept."""
+    before = {item.get("type"): item for item in old}
+    result: list[dict[str, Any]] = []
+    for condition in new:
+        known = before.pop(condition.type, {})
+        same = known.get("status") == condition.status
+        result.append(
+            {
+                "type": condition.type,
+                "status": condition.status,
+                "reason": condition.reason,
+                "message": condition.message,
+                "observedGeneration": generation,
+                "lastTransitionTime": known.get("lastTransitionTime", now()) if same else now(),
+            }
+        )
+    return result + ([dict(item) for item in before.values()] if others else [])
+
+
+def _listener(status: ListenerStatus, old: Mapping[str, Any], generation: int) -> dict[str, Any]:
+    return {
+        "name": status.name,
+        "attachedRoutes": status.attached_routes,
+        "supportedKinds": [{"group": group, "kind": kind} for group, kind in status.supported_kinds],
+        "conditions": merged_conditions(status.conditions, old.get("conditions", []), generation),
+    }
+
+
+def _parents(status: Status, old: Mapping[str, Any]) -> list[dict[str, Any]]:
+    before = list(old.get("parents", []))
+    result = [item for item in before if item.get("controllerName") != CONTROLLER]
+    for parent in status.parents:
+        reference = dict(parent.parent)
+        known = next(
+            (item for item in before if item.get("controllerName") == CONTROLLER and item["parentRef"] == reference), {}
+        )
+        result.append(
+            {
+                "parentRef": reference,
+                "controllerName": CONTROLLER,
+                "conditions": merged_conditions(parent.conditions, known.get("conditions", []), status.generation),
+            }
+        )
+    return result
+
+
+def status_document(status: Status, old: Mapping[str, Any]) -> dict[str, Any]:
+    """The object's new `status`, built on its old one."""
+    result = dict(old)
+    if status.parents or "parents" in old:
+        result["parents"] = _parents(status, old)
+    if status.conditions:
+        result["conditions"] = merged_conditions(
+            status.conditions, old.get("conditions", []), status.generation, others=True
+        )
+    if status.listeners:
+        known = {item.get("name"): item for item in old.get("listeners", [])}
+        result["listeners"] = [
+            _listener(item, known.get(item.name, {}), status.generation) for item in status.listeners
+        ]
+    if status.kind == "Gateway":
+        result["addresses"] = [{"type": "IPAddress", "value": value} for value in status.addresses]
+    return result
+
+
+class StatusWriter:
+    """Writes statuses to the store."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    async def write(self, status: Status) -> bool:
+        """Write one status if it differs from what is stored; says whether it did."""
+        kind = find(status.kind)
+        group = kind.group if kind else ""
+        key = Objects.key(group, status.kind, status.name.namespace, status.name.name)
+
+        def change(document: Document) -> dict[str, Any] | None:
+            if document["metadata"].get("generation", 1) != status.generation:
+                return None
+            old = document.get("status") or {}
+            new = status_document(status, old)
+            return None if new == old else new
+
+        return await self._objects.patch_status(key, change)

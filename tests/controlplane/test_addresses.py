@@ -1,0 +1,42 @@
+"""Stable addresses of services and ranges of machines."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plait.controlplane.addresses import ServiceAddresses, is_service_address, machine_range, mesh_range
+
+
+def test_a_service_made_again_gets_its_address_back():
+    """What long-lived DNS answers carry stays right after delete and create."""
+    addresses = ServiceAddresses()
+    first = addresses.allocate("default/reviews")
+    addresses.release("default/reviews")
+    addresses.allocate("default/other")
+
+    assert addresses.allocate("default/reviews") == first
+
+
+@given(st.sets(st.text(min_size=1, max_size=20), max_size=60))
+def test_no_two_services_share_an_address(owners: set[str]):
+    """Whatever the names, every address is unique and in the range."""
+    addresses = ServiceAddresses()
+    given_out = [addresses.allocate(owner) for owner in owners]
+
+    assert len(set(given_out)) == len(owners)
+    assert all(is_service_address(address) for address in given_out)
+
+
+def test_machines_get_ranges_of_their_own():
+    """The next machine's range overlaps none that is taken."""
+    first = machine_range("10.60.0.0/16", set())
+    second = machine_range("10.60.0.0/16", {first})
+
+    assert (first, second) == ("10.60.0.0/24", "10.60.1.0/24")
+
+
+def test_a_new_mesh_avoids_ranges_in_use():
+    """Two meshes on one machine get ranges that do not overlap."""
+    first = mesh_range("one", [])
+
+    assert mesh_range("one", [first]) != first
+    assert mesh_range("one", ["0.0.0.0/0"]) == first

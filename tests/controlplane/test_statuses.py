@@ -1,0 +1,37 @@
+"""Statuses as Kubernetes writes them."""
+
+from plait.controlplane.statuses import merged_conditions, status_document
+from plait.model.ids import ObjectName
+from plait.model.snapshot import Condition, ParentStatus, Status
+
+ACCEPTED = Condition(type="Accepted", status="True", reason="Accepted")
+REFUSED = Condition(type="Accepted", status="False", reason="NoMatchingParent")
+
+
+def test_a_condition_keeps_its_time_while_its_status_stays():
+    """Only a change of status moves lastTransitionTime."""
+    old = [{"type": "Accepted", "status": "True", "lastTransitionTime": "2020-01-01T00:00:00Z"}]
+
+    same = merged_conditions([ACCEPTED], old, 2)
+    changed = merged_conditions([REFUSED], old, 2)
+
+    assert same[0]["lastTransitionTime"] == "2020-01-01T00:00:00Z"
+    assert same[0]["observedGeneration"] == 2
+    assert changed[0]["lastTransitionTime"] != "2020-01-01T00:00:00Z"
+
+
+def test_parents_of_other_controllers_are_left_alone():
+    """A route can be served by several controllers; each writes only its own part."""
+    theirs = {"parentRef": {"name": "edge"}, "controllerName": "example.com/other", "conditions": []}
+    status = Status(
+        kind="HTTPRoute",
+        name=ObjectName(namespace="default", name="r"),
+        generation=1,
+        parents=(ParentStatus(parent=(("name", "reviews"),), conditions=(ACCEPTED,)),),
+    )
+
+    written = status_document(status, {"parents": [theirs]})
+
+    assert written["parents"][0] == theirs
+    assert written["parents"][1]["parentRef"] == {"name": "reviews"}
+    assert written["parents"][1]["controllerName"] == "plait.dev/gateway"

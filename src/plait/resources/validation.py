@@ -77,7 +77,7 @@ def _validate_cleaned(cleaned: dict[str, Any], subject: Subject) -> Checked | tu
     model, found = _checked(kind.model, cleaned, subject)
     violations += found
     if violations or model is None:
-        return tuple(dict.fromkeys(violations))
+        return tuple(sorted(dict.fromkeys(violations), key=lambda violation: violation.line))
     return Checked(kind=kind, model=model, document=cleaned)
 
 

@@ -25,8 +25,10 @@ _EXPECTED = {
 
 
 def word(error: ErrorDetails, model: type[Model]) -> tuple[str, str]:
-    """Problem and remedy of an error."""
+    """Problem and remedy of an error; values that a model hides are not shown."""
     kind, value, context = error["type"], error.get("input"), error.get("ctx", {})
+    if kind in _EXPECTED and _is_hidden(error["loc"], model):
+        return f"must be of type {_EXPECTED[kind]}, not {type_name(value)}", ""
     if kind in _EXPECTED:
         return _wrong_type(_EXPECTED[kind], value)
     if kind == "extra_forbidden":
@@ -117,11 +119,16 @@ def _unknown_field(location: tuple[str | int, ...], model: type[Model]) -> tuple
     owner = model_at(model, location[:-1])
     known = [field.alias or key for key, field in owner.model_fields.items()] if owner else []
     near = paths.nearest(name, known)
-    problem = f'unknown field "{paths.join(location)}"'
+    problem = f'unknown field "{paths.shorten(name)}"'
     if near:
         return problem, f'did you mean "{near}"?'
     shown = ", ".join(sorted(known))
     return problem, f"known fields here: {shown}" if shown else ""
+
+
+def _is_hidden(location: tuple[str | int, ...], model: type[Model]) -> bool:
+    fields = {field.alias: field for field in model.model_fields.values()}
+    return not getattr(fields.get(str(location[0])), "repr", True) if location else False
 
 
 def model_at(model: type[Model], location: tuple[str | int, ...]) -> type[Model] | None:

@@ -97,7 +97,7 @@ class Reader:
     def _too_much(self, event: Event, depth: int) -> NoReturn:
         """Stop reading: libyaml's time grows with the square of the depth."""
         what = f"more than {MAX_DEPTH} levels deep" if depth > MAX_DEPTH else f"more than {MAX_VALUES} values long"
-        raise MarkedYAMLError(problem=f"the document is {what}", problem_mark=event.start_mark)
+        raise MarkedYAMLError(problem=f"the document is {what}", problem_mark=cast("Any", event.start_mark))
 
     def _mapping(self, path: str, depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}

@@ -65,7 +65,7 @@ class GatewayTLSConfig(Model):
 
 
 class RouteNamespaces(Model):
-    """Namespaces that routes may come from."""
+    """A choice of namespaces for routes."""
 
     from_: Literal["All", "Selector", "Same"] = "Same"
     """All namespaces, those that the selector matches, or the Gateway's own."""

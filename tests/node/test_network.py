@@ -287,14 +287,36 @@ def test_same_name_twice_is_refused(here: Machine):
 
 
 def test_failed_creation_leaves_nothing(here: Machine):
-    """If a place can't be finished, nothing of it stays."""
-    commands.batch([f"link add v{here.network.mesh_id}-9 type bridge"], netns=here.name)
+    """If a place can't be made, the reason is told and nothing of it stays."""
+    here.here(lambda: bridge.delete(here.network.bridge))
 
-    with pytest.raises(commands.NetworkError, match="File exists"):
-        here.place("default/app", address="10.77.0.9")
+    with pytest.raises(commands.NetworkError, match="is gone from this machine; restart the node agent"):
+        here.place("default/app")
 
     assert here.network.places() == ()
     assert not netns.exists(here.network.netns_name("default/app"))
+
+
+def test_place_replaces_what_nobody_wrote_down(here: Machine, tmp_path: Path):
+    """A namespace and an interface that an agent without its record meets are replaced."""
+    place = here.place("default/app")
+    forgetful = MachineNetwork(here.network.mesh_id, "10.77.0.0/24", state=tmp_path / "fresh.json")
+
+    again = here.here(lambda: forgetful.create(place.spec))
+    here.envoy(again)
+
+    assert call(here.path, again.address, 80).startswith("inbound")
+
+
+def test_machine_with_a_new_range_forgets_the_old_places(here: Machine):
+    """After the machine's range has changed, places of the old range are removed, not adopted."""
+    here.place("default/app")
+    network = here.network
+    here.network = MachineNetwork(network.mesh_id, "10.88.0.0/24", state=network._state)  # pyright: ignore[reportPrivateUsage]
+    here.here(here.network.setup)
+
+    assert here.here(here.network.adopt) == ()
+    assert here.place("default/app").address == "10.88.0.2"
 
 
 def test_many_places_at_once(here: Machine):

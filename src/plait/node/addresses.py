@@ -68,8 +68,13 @@ class MachineRange:
         return [str(ipaddress.IPv4Address(number)) for number in range(first, last + 1)]
 
     def offset(self, address: str) -> int:
-        """The position of an address in the range: short and unique, good for interface names."""
-        return int(ipaddress.IPv4Address(address)) - int(self.network.network_address)
+        """The position of an address in its range: short and unique, good for interface names."""
+        return int(ipaddress.IPv4Address(address)) & int(self.network.hostmask)
+
+    def holds(self, address: str) -> bool:
+        """Whether a workload can have the address."""
+        number, network = ipaddress.IPv4Address(address), self.network
+        return network.network_address + 1 < number < network.broadcast_address - 1
 
 
 def allocate(
@@ -83,14 +88,14 @@ def allocate(
     if wanted is not None:
         return _checked(machine, wanted, busy)
     kept = remembered.get(name)
-    if kept is not None and kept not in busy and kept in _usable(machine):
+    if kept is not None and kept not in busy and machine.holds(kept):
         return kept
     owned = {address for other, address in remembered.items() if other != name}
     for address in machine.workloads:
         if address not in owned:
             return address
     for address in remembered.values():
-        if address not in busy and address in _usable(machine):
+        if address not in busy and machine.holds(address):
             return address
     raise RefusedError(
         f"all {len(machine.workloads)} addresses of {machine.network} are in use",
@@ -118,12 +123,8 @@ def hardware_address(address: str) -> str:
     return ":".join(["02", "50", *(f"{octet:02x}" for octet in ipaddress.IPv4Address(address).packed)])
 
 
-def _usable(machine: MachineRange) -> frozenset[str]:
-    return frozenset(machine.workloads)
-
-
 def _checked(machine: MachineRange, wanted: str, busy: Mapping[str, str]) -> str:
-    if wanted not in _usable(machine):
+    if not _is_address(wanted) or not machine.holds(wanted):
         raise RefusedError(
             f"the address {wanted} is not one of this machine's for workloads",
             f"choose one from {machine.workloads[0]} to {machine.workloads[-1]}",
@@ -131,3 +132,11 @@ def _checked(machine: MachineRange, wanted: str, busy: Mapping[str, str]) -> str
     if wanted in busy:
         raise RefusedError(f"the address {wanted} belongs to the workload {busy[wanted]}", "choose another")
     return wanted
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True

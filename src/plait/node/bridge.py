@@ -84,10 +84,15 @@ def create(bridge: str, machine: MachineRange) -> None:
         write_sysctl("ipv4/ip_forward", "1")
 
 
-def delete(bridge: str) -> None:
-    """Remove the bridge; none there is fine."""
-    if exists(bridge):
-        commands.batch([f"link delete dev {bridge}"])
+def delete(interface: str) -> None:
+    """Remove the bridge or a port of it; none there is fine, nor one that goes with its namespace meanwhile."""
+    if not exists(interface):
+        return
+    try:
+        commands.batch([f"link delete dev {interface}"])
+    except commands.NetworkError:
+        if exists(interface):
+            raise
 
 
 def exists(interface: str) -> bool:

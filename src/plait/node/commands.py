@@ -13,7 +13,7 @@ from plait.errors import PlaitError, RefusedError
 TIMEOUT = 10.0
 """Seconds after which a tool is given up; both normally take milliseconds."""
 
-_PACKAGES = {"ip": "iproute2", "nft": "nftables", "nsenter": "util-linux"}
+_PACKAGES = {"ip": "iproute2", "nft": "nftables"}
 
 
 class NetworkError(PlaitError):

@@ -8,7 +8,7 @@ place that the agent knows is not left over.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from plait.node import bridge, commands, firewall, netns, nft
+from plait.node import bridge, firewall, netns, nft
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -51,12 +51,10 @@ def clean(found: Iterable[Leftover]) -> None:
             netns.delete(leftover.name)
         elif leftover.kind == "table":
             nft.remove(leftover.name)
-        elif leftover.kind == "bridge":
-            bridge.delete(leftover.name)
         elif leftover.kind == "firewall":
             firewall.close_way(leftover.name)
-        elif bridge.exists(leftover.name):
-            commands.batch([f"link delete dev {leftover.name}"])
+        else:
+            bridge.delete(leftover.name)
 
 
 def meshes() -> tuple[str, ...]:

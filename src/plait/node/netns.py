@@ -1,9 +1,9 @@
 """Network namespaces: make, find, enter, delete.
 
 A namespace is a file of `/run/netns` on which the kernel's namespace is mounted, as `ip netns` does it, so that every
-tool of the machine can enter a workload's place. A daemon often has a mount namespace of its own (a systemd unit,
-`ip netns exec`), from which mounts never reach the machine: then the file is made in the mount namespace of process 1
-where that is seen here too.
+tool of the machine can enter a workload's place. The mount belongs to the agent's mount namespace: an agent that has
+one of its own (under `ip netns exec`, or a systemd unit with private mounts) works as well, but then others enter a
+place by `/proc/PID/ns/net` of a process in it.
 
 The network namespace is a property of the thread: `within` enters it with a thread that lives as long as one call, and
 whatever that thread starts or opens belongs to the workload's place. So does a socket afterwards, wherever it is used.
@@ -47,20 +47,16 @@ def create(name: str) -> None:
     """Make an empty namespace; what a reboot left under that name is replaced."""
     if Path(path_of(name)).exists():
         delete(name)
-    outside = _outside()
-    commands.run([*outside, "ip", "netns", "add", name])
-    if outside and not exists(name):
-        commands.run([*outside, "ip", "netns", "delete", name])
-        commands.run(["ip", "netns", "add", name])
+    commands.run(["ip", "netns", "add", name])
 
 
 def delete(name: str) -> None:
     """Remove a namespace's name; it ends with the last process in it. Nothing there is fine."""
-    for where in {tuple(_outside()), ()}:
-        if Path(path_of(name)).exists():
-            with contextlib.suppress(commands.NetworkError):
-                commands.run([*where, "ip", "netns", "delete", name])
-    Path(path_of(name)).unlink(missing_ok=True)
+    path = Path(path_of(name))
+    if path.exists():
+        with contextlib.suppress(commands.NetworkError):
+            commands.run(["ip", "netns", "delete", name])
+        path.unlink(missing_ok=True)
 
 
 def processes(name: str) -> tuple[int, ...]:
@@ -106,14 +102,3 @@ def open_socket(path: str, family: int = socket.AF_INET, kind: int = socket.SOCK
         return made
 
     return within(path, make)
-
-
-def _outside() -> list[str]:
-    """The words that lead a command into the mount namespace of process 1, when ours is another."""
-    with contextlib.suppress(OSError):
-        ours, first = Path("/proc/self/ns/mnt").readlink(), Path("/proc/1/ns/mnt").readlink()
-        if ours != first:
-            prefix = ["nsenter", "--mount=/proc/1/ns/mnt"]
-            if commands.works([*prefix, "true"]):
-                return prefix
-    return []

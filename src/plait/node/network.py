@@ -117,7 +117,7 @@ class MachineNetwork:
             standing: list[Place] = []
             for known in self.places():
                 wiring = self._wiring(known)
-                if place.stands(known, wiring):
+                if self.machine.holds(known.address) and place.stands(known, wiring):
                     place.admit(known, wiring)
                     standing.append(known)
                 else:

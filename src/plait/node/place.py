@@ -39,6 +39,9 @@ class Wiring:
 
 def build(place: Place, wiring: Wiring) -> None:
     """Make the namespace, plug it in, and put its rules in force."""
+    if not bridge.exists(wiring.bridge):
+        raise commands.NetworkError(f"the bridge {wiring.bridge} is gone from this machine", "restart the node agent")
+    demolish(place.netns, wiring.veth)  # what an agent left of whom nothing is written down
     netns.create(place.netns)
     mtu = bridge.mtu_of(wiring.bridge)
     peer = f"peer name {INTERFACE} address {hardware_address(place.address)} mtu {mtu} netns {place.netns}"
@@ -63,8 +66,8 @@ def stands(place: Place, wiring: Wiring) -> bool:
 
 def demolish(name: str, veth: str | None) -> None:
     """Unplug a place and delete its namespace; what is not there is fine."""
-    if veth is not None and bridge.exists(veth):
-        commands.batch([f"link delete dev {veth}"])
+    if veth is not None:
+        bridge.delete(veth)
     netns.delete(name)
 
 

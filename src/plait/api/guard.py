@@ -17,8 +17,8 @@ from plait.api.errors import ApiError, answer, problem_document, status_document
 
 log = logging.getLogger(__name__)
 
-_OPEN = frozenset({"/healthz", "/livez", "/readyz", "/plait/v1/join"})
-"""Paths for everyone; joining checks a token of its own."""
+_OPEN = frozenset({"/healthz", "/livez", "/readyz", "/plait/v1/join", "/plait/v1/bundle"})
+"""Paths for everyone; joining checks a token of its own, the trust bundle is public."""
 
 
 class Guard:

@@ -5,23 +5,31 @@ whoever comes over the unix socket is the owner, since the socket's permissions 
 """
 
 import hmac
-import secrets
-import time
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from plait.controlplane.machines import Machines
 from plait.controlplane.objects import Objects
 from plait.controlplane.seed import SYSTEM_NAMESPACE, document
-from plait.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
-from plait.identity.tokens import digest, new_token, parse_token, record, verify
+from plait.errors import ConflictError, ForbiddenError, InvalidInputError
+from plait.identity.tokens import (
+    new_join_token,
+    new_user_token,
+    parse_join_token,
+    redeem,
+    user_of,
+    user_token_id,
+)
 from plait.resources.violations import Violation
 from plait.store.store import Write
 
 OWNER: Final = "owner"
 _USER_PREFIX: Final = "user-token-"
 _JOIN_PREFIX: Final = "join-token-"
+_JOIN_WITHIN: Final = timedelta(hours=24)
 
 
 class Access:
@@ -34,6 +42,8 @@ class Access:
         self._fingerprint = fingerprint
         self.api_port = 0
         self.ads_port = 0
+        self.reached_at = ""
+        """The address that other machines join at, empty if the mesh is open to this machine only."""
 
     async def authenticate(self, token: str | None, is_unix: bool) -> str | None:
         """The user's name, None for an unknown caller."""
@@ -43,11 +53,8 @@ class Access:
             return None
         if hmac.compare_digest(token.encode(), self._owner_token.encode()):
             return OWNER
-        identifier, _, secret = token.partition(".")
-        stored = await self._secret(_USER_PREFIX + identifier)
-        if stored is None or not hmac.compare_digest(stored.get("digest", ""), digest(secret)):
-            return None
-        return stored["user"]
+        identifier = user_token_id(token)
+        return user_of(await self._record(_USER_PREFIX + identifier), token) if identifier else None
 
     async def create_token(self, body: Mapping[str, Any], user: str) -> Mapping[str, Any]:
         """A join token for a machine ({node, allow}) or a bearer token for a user ({user})."""
@@ -68,33 +75,36 @@ class Access:
             raise InvalidInputError(
                 [Violation(path="allow", problem=problem, remedy="for example --allow default/default")]
             )
-        token = new_token(fingerprint=self._fingerprint, api_port=self.api_port, ads_port=self.ads_port)
-        await self._keep(_JOIN_PREFIX + token.id, record(token, node=node, allow=allow, now=time.time()))
-        return {"token": str(token), "node": node, "allow": allow}
+        token, record = new_join_token(
+            node,
+            allow,
+            api_port=self.api_port,
+            ads_port=self.ads_port,
+            fingerprint=self._fingerprint,
+            expires=datetime.now(UTC) + _JOIN_WITHIN,
+        )
+        await self._keep(_JOIN_PREFIX + token.id, record)
+        return {"token": token.encode(), "node": node, "allow": allow, "control": self.reached_at}
 
     async def _user_token(self, user: str) -> Mapping[str, Any]:
-        identifier, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-        await self._keep(_USER_PREFIX + identifier, {"digest": digest(secret), "user": user})
-        return {"token": f"{identifier}.{secret}", "user": user}
+        token, record = new_user_token(user)
+        await self._keep(f"{_USER_PREFIX}{record['id']}", record)
+        return {"token": token, "user": user}
 
     async def join(self, body: Mapping[str, Any], address: str) -> Mapping[str, Any]:
         """Let a machine in that bears a token; the token is used up by it."""
-        token = parse_token(str(body.get("token", "")))
+        token = parse_join_token(str(body.get("token", "")))
         name = _JOIN_PREFIX + token.id
         key = Objects.key("", "Secret", SYSTEM_NAMESPACE, name)
         stored = await self._objects.get(key)
-        if stored is None:
-            raise ForbiddenError(
-                "the join token is not known, or was used already",
-                "make a new one: plait token create --node NAME --allow NS/SA",
-            )
-        node, allow = verify(stored.get("stringData", {}), token, now=time.time())
+        used = redeem(_record_in(stored), token.secret, now=datetime.now(UTC))
+        expected = int(stored["metadata"]["resourceVersion"]) if stored else 0
         try:
-            expected = int(stored["metadata"]["resourceVersion"])
-            await self._objects.store.commit([Write(key=key, document=None, expected=expected)])
-        except (ConflictError, NotFoundError):
-            raise ForbiddenError("the join token was used already", "make a new one with plait token create") from None
-        return await self.admit(node, allow, body, address)
+            write = Write(key=key, document=self._secret(name, used), expected=expected)
+            await self._objects.commit(write)
+        except ConflictError:
+            raise ForbiddenError("the join token was used already", "make another: each works once") from None
+        return await self.admit(str(used["node"]), ",".join(used["allow"]), body, address)
 
     async def admit(self, node: str, allow: str, body: Mapping[str, Any], address: str) -> Mapping[str, Any]:
         """The answer to a machine that may join."""
@@ -111,10 +121,16 @@ class Access:
             "adsPort": self.ads_port,
         }
 
-    async def _secret(self, name: str) -> Mapping[str, str] | None:
-        stored = await self._objects.get(Objects.key("", "Secret", SYSTEM_NAMESPACE, name))
-        return stored.get("stringData", {}) if stored else None
+    async def _record(self, name: str) -> Mapping[str, Any] | None:
+        return _record_in(await self._objects.get(Objects.key("", "Secret", SYSTEM_NAMESPACE, name)))
 
-    async def _keep(self, name: str, values: Mapping[str, str]) -> None:
-        kind = "plait.dev/token"
-        await self._objects.put(document("v1", "Secret", name, SYSTEM_NAMESPACE, type=kind, stringData=dict(values)))
+    async def _keep(self, name: str, record: Mapping[str, Any]) -> None:
+        await self._objects.put(self._secret(name, record))
+
+    def _secret(self, name: str, record: Mapping[str, Any]) -> dict[str, Any]:
+        content = {"record": json.dumps(dict(record))}
+        return document("v1", "Secret", name, SYSTEM_NAMESPACE, type="plait.dev/token", stringData=content)
+
+
+def _record_in(secret: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return json.loads(secret["stringData"]["record"]) if secret else None

@@ -4,13 +4,15 @@ A machine is a Node object: `spec.podCIDR` is its range of workload addresses, t
 lists the service accounts (`NAMESPACE/NAME`, `*` for any) that it may get certificates for.
 """
 
+import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from plait.controlplane.addresses import machine_range
+from plait.controlplane.edges import Edges
 from plait.controlplane.objects import Objects
 from plait.controlplane.seed import document
 from plait.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError
@@ -53,7 +55,8 @@ class Machines:
         self._authority = authority
         self._trust_domain = trust_domain
         self._mesh_range = mesh_range
-        self.edges: dict[str, list[Mapping[str, Any]]] = {}
+        self._reached = reached
+        self.edges = Edges()
 
     async def admit(self, node: str, csr: str, allow: str, address: str = "") -> Membership:
         """Make or renew a machine's membership; the caller has checked that it may join."""
@@ -103,7 +106,9 @@ class Machines:
         await self._objects.ensure(document("v1", "ServiceAccount", account, namespace))
         for text, app_port in pairs(annotations.get(SERVICES, "")).items():
             await self._ensure_service(namespace, text, app_port, pairs(annotations.get(PROTOCOLS, "")))
-        return await self._objects.put({**entry, "metadata": {**metadata, "annotations": annotations}})
+        stored = await self._objects.put({**entry, "metadata": {**metadata, "annotations": annotations}})
+        await self._settled(stored)
+        return stored
 
     async def deregister(self, node: str, namespace: str, name: str) -> None:
         """Remove a workload of that machine; one that is gone already is fine."""
@@ -116,13 +121,12 @@ class Machines:
 
     async def report(self, node: str, edges: list[Mapping[str, Any]]) -> None:
         """Take the machine's traffic statistics, newest replacing what it said before."""
-        self.edges[node] = edges
+        self.edges.take(node, edges)
 
-    async def may_serve(self, node: str, proxy: str) -> bool:
-        """Whether a machine may open the stream of a proxy (`namespace/name`): only for its own workloads."""
-        namespace, _, name = proxy.partition("/")
-        entry = await self._objects.get(Objects.key(*_WORKLOAD_ENTRY, namespace, name))
-        return entry is not None and entry["metadata"].get("annotations", {}).get(NODE) == node
+    async def _settled(self, stored: Mapping[str, Any]) -> None:
+        """Wait until the snapshot has the workload: its sidecar's stream is opened next."""
+        async with asyncio.timeout(10):
+            await self._reached(int(stored["metadata"]["resourceVersion"]))
 
     async def _node(self, node: str) -> Mapping[str, Any]:
         machine = await self._objects.get(Objects.key("", "Node", "", node))

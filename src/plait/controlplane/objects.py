@@ -54,6 +54,12 @@ class Objects:
                 continue
             return stored[0]
 
+    async def commit(self, write: Write) -> Document:
+        """One write that must meet its expectation; raises ConflictError if it does not."""
+        old = await self.store.get(write.key)
+        finished = self._finish(write.document, old) if write.document is not None else None
+        return (await self.store.commit([Write(key=write.key, document=finished, expected=write.expected)]))[0]
+
     async def ensure(self, value: Mapping[str, Any]) -> None:
         """Create an object unless it exists."""
         key = self.key_of(value)

@@ -27,9 +27,11 @@ from plait.model.view import View
 from plait.snapshot.build import Touched
 from plait.snapshot.names import name_of, resolve_host, scope_keys
 from plait.snapshot.project import project
+from plait.snapshot.services import CLUSTER_DOMAIN
 
 Key = TypeVar("Key")
-Send = Callable[[str, ResourceSet], None]
+Send = Callable[[str, ResourceSet, frozenset[str]], object]
+"""(proxy, resources, the demand that they were made for)."""
 NOTHING: frozenset[str] = frozenset()
 
 
@@ -57,6 +59,8 @@ class Publisher:
     def __init__(self, send: Send, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.work: Counter[str] = Counter()
+        self.revision = 0
+        self._sent: dict[str, int] = {}
         self._send = send
         self._proxies: dict[str, _Proxy] = {}
         self._by_host: dict[str, set[str]] = {}
@@ -73,15 +77,14 @@ class Publisher:
         """A proxy's stream closed."""
         known = self._proxies.pop(proxy, None)
         if known is not None:
-            self._index(proxy, known.view, None, known.demand, NOTHING)
+            self._index(known, view=None, demand=NOTHING)
 
     def demand(self, proxy: str, hosts: frozenset[str]) -> None:
         """A proxy asks for these names, as it spells them."""
         known = self._proxies.get(proxy)
         if known is None or known.demand == hosts:
             return
-        before, known.demand = known.demand, hosts
-        self._index(proxy, None, None, before, hosts)
+        self._index(known, view=known.view, demand=hosts)
         self._refresh(proxy, force=True)
 
     def view_of(self, proxy: str, extra: Iterable[str] = ()) -> View | None:
@@ -105,14 +108,13 @@ class Publisher:
         known = self._proxies.get(proxy)
         return known.published if known else None
 
-    def needing(self, hosts: Iterable[str], workloads: Iterable[ObjectName]) -> frozenset[str]:
-        """The connected proxies that hold one of these hosts, or are one of these workloads."""
-        found = {proxy for host in hosts for proxy in self._by_host.get(host, ())}
-        return frozenset(found | {str(name) for name in workloads if str(name) in self._proxies})
+    def sent_since(self, revision: int) -> frozenset[str]:
+        """The connected proxies that were sent something for that revision of the store or a later one."""
+        return frozenset(proxy for proxy in self._proxies if self._sent.get(proxy, -1) >= revision)
 
-    def update(self, snapshot: Snapshot, touched: Touched) -> None:
-        """Move on to a new snapshot."""
-        self.snapshot = snapshot
+    def update(self, snapshot: Snapshot, touched: Touched, *, revision: int) -> None:
+        """Move on to a new snapshot, made of the store at that revision."""
+        self.snapshot, self.revision = snapshot, revision
         for cluster in touched.clusters:
             for key in [key for key in self._endpoints if key[0] == cluster]:
                 del self._endpoints[key]
@@ -156,8 +158,7 @@ class Publisher:
         if view != known.view:
             self.work["compile"] += 1
             known.compiled = compile_view(view)
-            self._index(proxy, known.view, view, known.demand, known.demand)
-            known.view = view
+            self._index(known, view=view, demand=known.demand)
         self._publish(known, proxy)
 
     def _publish(self, known: _Proxy, proxy: str) -> None:
@@ -169,7 +170,11 @@ class Publisher:
             NAME: self._names_of(known),
         }
         known.published = known.compiled.merged(ResourceSet(shared))
-        self._send(proxy, known.published)
+        self._deliver(proxy, known)
+
+    def _deliver(self, proxy: str, known: _Proxy) -> None:
+        self._sent[proxy] = self.revision
+        self._send(proxy, known.published, known.demand)
 
     def _replace_endpoints(self, proxy: str) -> None:
         known = self._proxies[proxy]
@@ -180,7 +185,7 @@ class Publisher:
         if endpoints != known.published.of(ENDPOINT) or names_held != known.published.of(NAME):
             self.work["endpoints"] += 1
             known.published = known.published.replaced(ENDPOINT, endpoints).replaced(NAME, names_held)
-            self._send(proxy, known.published)
+            self._deliver(proxy, known)
 
     def _names_of(self, known: _Proxy) -> Mapping[str, Entry]:
         found: dict[str, Entry] = {}
@@ -214,14 +219,18 @@ class Publisher:
             scopes = self._scopes[view.capture] = scope_entries(scope_keys(self.snapshot, view.capture))
         return scopes
 
-    def _index(
-        self, proxy: str, old: View | None, new: View | None, old_demand: frozenset[str], new_demand: frozenset[str]
-    ) -> None:
-        _move(self._by_cluster, proxy, _clusters(old), _clusters(new))
-        namespace = parse_proxy(proxy).namespace
-        before = _hosts_in(old) | self._hosts(namespace, old_demand)
-        after = _hosts_in(new) | self._hosts(namespace, new_demand)
+    def _index(self, known: _Proxy, *, view: View | None, demand: frozenset[str]) -> None:
+        """Make the reverse indexes say that a proxy has this view and demand, which it then has."""
+        proxy, namespace = str(known.name), known.name.namespace
+        _move(self._by_cluster, proxy, _clusters(known.view), _clusters(view))
+        before = _hosts_in(known.view) | self._spelled(namespace, known.demand)
+        after = _hosts_in(view) | self._spelled(namespace, demand)
         _move(self._by_host, proxy, before, after)
+        known.view, known.demand = view, demand
+
+    def _spelled(self, namespace: str, demand: frozenset[str]) -> frozenset[str]:
+        """Every host that a demanded name may stand for, so that one that comes later is noticed."""
+        return demand | frozenset(f"{name}.{namespace}.svc.{CLUSTER_DOMAIN}" for name in demand if "." not in name)
 
 
 def _renamed(entry: Entry, name: str) -> Entry:

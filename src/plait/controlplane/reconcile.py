@@ -98,10 +98,10 @@ class Reconciler:
             else:
                 upserts[key] = resource
         built = self._builder.update(list(upserts.values()), list(deletes))
-        self._publisher.update(built.snapshot, built.touched)
-        newest = max([revision, *(change.revision for change in changes)])
+        newest = max([self._revision, revision, *(change.revision for change in changes)])
+        self._publisher.update(built.snapshot, built.touched, revision=newest)
         async with self._moved:
-            self._revision = max(self._revision, newest)
+            self._revision = newest
             self._moved.notify_all()
         for status in built.statuses:
             await self._statuses.write(status)

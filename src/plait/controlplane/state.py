@@ -1,5 +1,6 @@
 """The state directory of a mesh: its layout, its format version, and the file that tells clients where to connect."""
 
+import base64
 import json
 import os
 import secrets
@@ -121,6 +122,19 @@ class StateDirectory:
     def remember_port(self, name: str, port: int) -> None:
         """Keep a listener's port for the next start."""
         (self.control / f"{name}.port").write_text(f"{port}\n")
+
+    def write_kubeconfig(self, url: str, bundle: str, token: str) -> None:
+        """Write a kubeconfig with which kubectl is the owner."""
+        cluster = {"server": url, "certificate-authority-data": base64.b64encode(bundle.encode()).decode()}
+        content = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "plait",
+            "clusters": [{"name": "plait", "cluster": cluster}],
+            "users": [{"name": "owner", "user": {"token": token}}],
+            "contexts": [{"name": "plait", "context": {"cluster": "plait", "user": "owner", "namespace": "default"}}],
+        }
+        self.write_private(self.kubeconfig, json.dumps(content, indent=2) + "\n")
 
     def publish(self, endpoints: Endpoints) -> None:
         """Tell clients where to connect."""

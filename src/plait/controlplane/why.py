@@ -58,7 +58,7 @@ class Why:
         call = self._outbound(question, target, caller, service)
         story.tell("name", self._name_sentence(target, service))
         outcome = simulate(self._publisher.resources_for(view), call)
-        return self._continue(question, outcome, story, caller=caller, identity=identity)
+        return self._continue(question, outcome, story, identity=identity)
 
     def _from_gateway(self, question: schemas.WhyQuestion, target: Target, gateway: Workload) -> schemas.WhyAnswer:
         view = self._view(gateway, "")
@@ -76,7 +76,7 @@ class Why:
             server_name=target.host if target.scheme == "https" else "",
         )
         outcome = simulate(self._publisher.resources_for(view), call)
-        return self._continue(question, outcome, story, caller=gateway, identity=str(gateway.identity))
+        return self._continue(question, outcome, story, identity=str(gateway.identity))
 
     def _caller(self, question: schemas.WhyQuestion) -> tuple[Workload, str]:
         workloads = self._publisher.snapshot.workloads
@@ -130,7 +130,7 @@ class Why:
         return f"{target.host} is {service.host}{address}"
 
     def _continue(
-        self, question: schemas.WhyQuestion, outcome: Outcome, story: _Story, *, caller: Workload, identity: str
+        self, question: schemas.WhyQuestion, outcome: Outcome, story: _Story, *, identity: str
     ) -> schemas.WhyAnswer:
         rule = self._source(outcome.origin)
         self._tell_route(outcome, story, rule)
@@ -138,7 +138,7 @@ class Why:
         verdict, sentence, status = self._verdict(outcome)
         if verdict == "allowed":
             for cluster, weight in outcome.clusters.items():
-                denied, policy = self._tell_server(question, outcome, story, cluster, identity=identity, caller=caller)
+                denied, policy = self._tell_server(question, outcome, story, cluster, identity=identity)
                 if denied and weight:
                     verdict, sentence, status = "denied", denied, 403
         nearest = max(outcome.misses, key=lambda miss: not miss[1].startswith("path "), default=None)
@@ -195,7 +195,6 @@ class Why:
         cluster: str,
         *,
         identity: str,
-        caller: Workload,
     ) -> tuple[str, schemas.Source | None]:
         endpoint = self._endpoint(cluster)
         if endpoint is None:
@@ -208,11 +207,11 @@ class Why:
         if server is None or not server.in_mesh:
             return "", None
         view = self._view(server, "")
-        inbound = self._inbound(question, outcome, view, endpoint, identity)
+        inbound = self._inbound(question, outcome, view, endpoint=endpoint, identity=identity)
         return self._tell_policy(inbound, story, view, endpoint)
 
     def _inbound(
-        self, question: schemas.WhyQuestion, outcome: Outcome, view: View, endpoint: Endpoint, identity: str
+        self, question: schemas.WhyQuestion, outcome: Outcome, view: View, *, endpoint: Endpoint, identity: str
     ) -> Outcome:
         explicit = next((port.sidecar_port for port in view.inbound if port.number == endpoint.port), 0)
         call = Call(

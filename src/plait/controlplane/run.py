@@ -1,0 +1,271 @@
+"""The control process: everything wired together, and nothing else. `serve` reads from top to bottom."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+import psutil
+import uvloop
+
+from plait.ads.connections import ConnectionCallbacks, Connections
+from plait.ads.node_service import node_handler
+from plait.ads.transport import GrpcServer, TlsIdentity, server_credentials
+from plait.aio.supervise import supervise
+from plait.api.app import create_app
+from plait.api.backend import Backend
+from plait.api.server import ApiServer
+from plait.controlplane.access import Access
+from plait.controlplane.addresses import mesh_range
+from plait.controlplane.admission import Admission
+from plait.controlplane.credentials import ServerCertificates
+from plait.controlplane.extensions import add_extensions
+from plait.controlplane.machines import Machines
+from plait.controlplane.metrics import MeshCollector, serve_metrics
+from plait.controlplane.objects import Objects
+from plait.controlplane.publisher import Publisher
+from plait.controlplane.reconcile import Reconciler
+from plait.controlplane.seed import seed
+from plait.controlplane.settings import ControlSettings
+from plait.controlplane.state import Endpoints, StateDirectory
+from plait.controlplane.views import Views
+from plait.controlplane.why import Why
+from plait.errors import PlaitError, RefusedError
+from plait.identity.authority import CertificateAuthority, open_authority
+from plait.model.ids import ObjectName
+from plait.snapshot.build import Builder
+from plait.store.sqlite import SqliteStore
+
+log = logging.getLogger(__name__)
+
+LOOPBACK: Final = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mesh:
+    """What a mesh keeps for life: its trust domain and the range of its workloads' addresses."""
+
+    trust_domain: str
+    address_range: str
+
+
+def settled_mesh(state: StateDirectory, settings: ControlSettings) -> Mesh:
+    """The mesh in that state directory; made at first use. Raises RefusedError if a flag contradicts it."""
+    file = state.control / "mesh.json"
+    if file.exists():
+        kept = Mesh(**json.loads(file.read_text()))
+        if "trust_domain" in settings.model_fields_set and settings.trust_domain != kept.trust_domain:
+            raise RefusedError(
+                f"the mesh in {state.root} has trust domain {kept.trust_domain}, not {settings.trust_domain}",
+                f"give --trust-domain {kept.trust_domain}, or use another state directory",
+            )
+        return kept
+    in_use = [
+        f"{address.address}/{address.netmask}"
+        for addresses in psutil.net_if_addrs().values()
+        for address in addresses
+        if address.netmask and "." in address.address
+    ]
+    mesh = Mesh(
+        trust_domain=settings.trust_domain,
+        address_range=settings.address_range or mesh_range(str(state.root), in_use),
+    )
+    values = {"trust_domain": mesh.trust_domain, "address_range": mesh.address_range}
+    state.write_private(file, json.dumps(values) + "\n")
+    return mesh
+
+
+def listen_address(text: str | None) -> tuple[str, int] | None:
+    """HOST and PORT (0: any) to listen on beside loopback, from HOST, HOST:PORT or [IPv6]:PORT."""
+    if not text:
+        return None
+    host, colon, port = text.rpartition(":")
+    if not colon or text.endswith("]") or text.count(":") > 1 and not text.startswith("["):
+        host, port = text, "0"
+    if not port.isdigit() or int(port) > 65534:
+        raise PlaitError(f"--listen {text!r}: the port is not a number up to 65534", "write HOST or HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+class Control:
+    """The parts of the control process."""
+
+    def __init__(self, state: StateDirectory, store: SqliteStore, authority: CertificateAuthority, mesh: Mesh) -> None:
+        self.state = state
+        self.store = store
+        self.authority = authority
+        self.mesh = mesh
+        self.admission = Admission()
+        self.objects = Objects(store, self.admission.finish)
+        self.builder = Builder(trust_domain=mesh.trust_domain)
+        self.publisher = Publisher(self._send, self.builder.snapshot)
+        self.reconciler = Reconciler(self.objects, self.admission, self.builder, self.publisher)
+        callbacks = ConnectionCallbacks(
+            connect=self.publisher.connect, disconnect=self.publisher.disconnect, demand=self.publisher.demand
+        )
+        self.connections = Connections(trust_domain=mesh.trust_domain, registered=self._registered, callbacks=callbacks)
+        self.machines = Machines(
+            self.objects,
+            authority,
+            trust_domain=mesh.trust_domain,
+            mesh_range=mesh.address_range,
+            reached=self.reconciler.reached,
+        )
+        self.access = Access(
+            self.objects, self.machines, owner_token=state.owner_token(), fingerprint=authority.fingerprint
+        )
+        self.certificates = ServerCertificates(authority, state.control)
+        self.why = Why(self.publisher, self.builder.located)
+
+    def _send(self, proxy: str, resources: object, demand: frozenset[str]) -> None:
+        self.connections.publish(proxy, resources, demand=demand)  # type: ignore[arg-type]
+
+    def _registered(self, proxy: str, node: str) -> bool:
+        namespace, _, name = proxy.partition("/")
+        workload = self.publisher.snapshot.workloads.get(ObjectName(namespace=namespace, name=name))
+        return workload is not None and workload.node == node
+
+
+async def serve(settings: ControlSettings) -> None:
+    """Run until cancelled."""
+    state = StateDirectory(settings.state_dir.absolute())
+    state.prepare()
+    mesh = settled_mesh(state, settings)
+    given = (settings.ca_cert, settings.ca_key) if settings.ca_cert and settings.ca_key else None
+    authority = open_authority(state.authority, mesh.trust_domain, given=given)
+    store = SqliteStore.open(state.database)
+    control = Control(state, store, authority, mesh)
+    await seed(store, control.admission.finish, strict=not settings.permissive)
+    await control.reconciler.start()
+    outside = listen_address(settings.listen)
+    control.certificates.issue([outside[0]] if outside else [])
+    grpc_servers = await _serve_ads(control, outside)
+    try:
+        await _serve_api(control, outside)
+    finally:
+        for server in grpc_servers:
+            await server.close(0.2)
+        await store.close()
+
+
+async def _serve_ads(control: Control, outside: tuple[str, int] | None) -> list[GrpcServer]:
+    """Start ADS on loopback and on the address given; its port is remembered."""
+    identity = control.certificates
+    credentials = server_credentials(
+        lambda: TlsIdentity(chain=identity.current.chain, key=identity.current.key, roots=control.authority.bundle)
+    )
+    handlers = [control.connections.service.handler(), node_handler(control.machines, control.mesh.trust_domain)]
+    local = GrpcServer(handlers)
+    remembered = outside[1] + 1 if outside and outside[1] else control.state.remembered_port("ads")
+    try:
+        port = await local.listen(f"{LOOPBACK}:{remembered}", credentials)
+    except RefusedError:
+        if not remembered or (outside and outside[1]):
+            raise
+        port = await local.listen(f"{LOOPBACK}:0", credentials)
+    control.state.remember_port("ads", port)
+    control.access.ads_port = port
+    servers = [local]
+    if outside and outside[0] not in (LOOPBACK, "localhost"):
+        server = GrpcServer(handlers)
+        await server.listen(f"{outside[0]}:{port}", credentials)
+        servers.append(server)
+    return servers
+
+
+async def _serve_api(control: Control, outside: tuple[str, int] | None) -> None:
+    state, files = control.state, control.certificates.files
+    views = Views(control.publisher, control.connections, control.machines, control.objects, control.mesh.trust_domain)
+    backend = Backend(
+        store=control.store,
+        authenticate=control.access.authenticate,
+        admission=control.admission.admit,
+        workloads=views.workloads,
+        proxies=views.proxies,
+        proxy_config=views.proxy_config,
+        why=control.why.answer,
+        edges=views.edges,
+        status=views.status,
+        join=control.access.join,
+        create_token=control.access.create_token,
+    )
+    app = create_app(backend)
+    add_extensions(app, control.reconciler, control.connections, control.publisher, control.authority.bundle.decode())
+    server = ApiServer(app)
+    server.add_unix(state.api_socket)
+    wanted = outside[1] if outside and outside[1] else state.remembered_port("api")
+    try:
+        _, port = server.add_tls(LOOPBACK, wanted, certificate=files[0], key=files[1])
+    except RefusedError:
+        if outside and outside[1]:
+            raise
+        _, port = server.add_tls(LOOPBACK, 0, certificate=files[0], key=files[1])
+    state.remember_port("api", port)
+    control.access.api_port = port
+    host = LOOPBACK
+    if outside and outside[0] not in (LOOPBACK, "localhost"):
+        host = outside[0]
+        server.add_tls(host, port, certificate=files[0], key=files[1])
+        control.access.reached_at = f"{host}:{port}"
+    collector = MeshCollector(control.machines.edges.samples, views.gauges)
+    metrics_port = serve_metrics(collector, state.remembered_port("metrics"))
+    state.remember_port("metrics", metrics_port)
+    endpoints = _publish_endpoints(control, host, port, metrics_port)
+    views.endpoints = endpoints
+    await _until_stopped(control, server)
+
+
+def _publish_endpoints(control: Control, host: str, port: int, metrics_port: int) -> Endpoints:
+    state = control.state
+    endpoints = Endpoints(
+        api_url=f"https://{host}:{port}",
+        socket=str(state.api_socket),
+        token_file=str(state.token_file),
+        kubeconfig=str(state.kubeconfig),
+        ads_address=f"{host}:{control.access.ads_port}",
+        metrics_url=f"http://{LOOPBACK}:{metrics_port}/metrics",
+        trust_domain=control.mesh.trust_domain,
+        root_fingerprint=control.authority.fingerprint,
+    )
+    bundle = control.authority.bundle.decode()
+    state.write_private(state.run / "ca.pem", bundle, 0o644)
+    state.write_kubeconfig(f"https://{LOOPBACK}:{port}", bundle, state.owner_token())
+    state.publish(endpoints)
+    return endpoints
+
+
+async def _until_stopped(control: Control, server: ApiServer) -> None:
+    """Serve and reconcile until SIGTERM or SIGINT."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    background = [
+        asyncio.create_task(supervise("reconciler", control.reconciler.run)),
+        asyncio.create_task(supervise("certificates", control.certificates.renew_forever)),
+    ]
+    serving = asyncio.create_task(server.serve())
+    stopped = asyncio.create_task(stopping.wait())
+    await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
+    server.stop()
+    for task in [*background, stopped]:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    await serving
+
+
+def main(settings: ControlSettings) -> int:
+    """Run the control process; a user's mistake is one line and the exit code of its kind."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        uvloop.run(serve(settings))
+    except PlaitError as error:
+        sys.stderr.write(f"plait control: {error}\n")
+        return error.exit_code
+    return 0

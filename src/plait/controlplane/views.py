@@ -1,0 +1,177 @@
+"""The read-only views of the running mesh, as the API serves them."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from plait import __version__
+from plait.ads.connections import Connections, ProxyState
+from plait.api import schemas
+from plait.api.status_answers import (
+    AdsStatus,
+    ApiStatus,
+    CaptureStatus,
+    MetricsStatus,
+    NodeStatus,
+    ProxyCounts,
+)
+from plait.controlplane.machines import Machines
+from plait.controlplane.objects import Objects
+from plait.controlplane.proxy_views import config_view, type_name
+from plait.controlplane.publisher import Publisher, parse_proxy
+from plait.controlplane.state import Endpoints
+from plait.controlplane.workload_views import workload_view
+from plait.errors import NotFoundError
+from plait.model.services import WorkloadKind
+
+HEARD_WITHIN: Final = 10.0
+"""Seconds after which a machine that does not report counts as disconnected."""
+
+EXPLICIT_LIMITS: Final = (
+    "only calls through HTTP_PROXY are in the mesh; other connections of the app pass by its sidecar",
+    "a process of this machine can reach an app past its sidecar: STRICT and policies do not bind local callers",
+)
+
+
+class Views:
+    """Puts answers together from the parts that know."""
+
+    def __init__(
+        self, publisher: Publisher, connections: Connections, machines: Machines, objects: Objects, trust_domain: str
+    ) -> None:
+        self._publisher = publisher
+        self._connections = connections
+        self._machines = machines
+        self._objects = objects
+        self._trust_domain = trust_domain
+        self.endpoints: Endpoints | None = None
+
+    async def workloads(self) -> Sequence[schemas.Workload]:
+        """All workloads, by namespace and name."""
+        listing = await self._objects.store.list(group="networking.istio.io", kind="WorkloadEntry")
+        return [schemas.Workload.model_validate(workload_view(item, self._trust_domain)) for item in listing.items]
+
+    def proxies(self) -> Sequence[schemas.Proxy]:
+        """All proxies of workloads that exist."""
+        snapshot = self._publisher.snapshot
+        return [
+            self._proxy(state) for state in self._connections.states() if parse_proxy(state.proxy) in snapshot.workloads
+        ]
+
+    def _proxy(self, state: ProxyState) -> schemas.Proxy:
+        name = parse_proxy(state.proxy)
+        workload = self._publisher.snapshot.workloads[name]
+        held = self._publisher.held_by(state.proxy)
+        refused = tuple(
+            schemas.RefusedResource(type=type_name(item.type_url), resource=item.name, message=item.message)
+            for item in state.refused
+        )
+        return schemas.Proxy(
+            name=name.name,
+            namespace=name.namespace,
+            node=state.node,
+            kind="gateway" if workload.kind is WorkloadKind.GATEWAY else "sidecar",
+            connected=state.connected,
+            synced=state.synced,
+            refused=refused,
+            since=state.since,
+            resources=sum(1 for _ in held) if held else 0,
+        )
+
+    def proxy_config(self, namespace: str, name: str) -> Mapping[str, Any]:
+        """What a connected proxy was sent."""
+        held = self._publisher.held_by(f"{namespace}/{name}")
+        if held is None:
+            raise NotFoundError(f"no proxy {namespace}/{name} is connected", "see `plait proxy list`")
+        return config_view(held)
+
+    def edges(self) -> Sequence[schemas.Edge]:
+        """Traffic between workloads over the last window."""
+        return self._machines.edges.rates(self._caller)
+
+    def _caller(self, principal: str) -> str:
+        workloads = self._publisher.snapshot.workloads.values()
+        found = [str(item.name) for item in workloads if str(item.identity) == principal]
+        return found[0] if len(found) == 1 else ""
+
+    def gauges(self) -> Mapping[str, float]:
+        """Control's own figures, for Prometheus."""
+        counts = self._counts()
+        snapshot = self._publisher.snapshot
+        return {
+            "proxies_connected": counts.ready,
+            "proxies_synced": counts.synced,
+            "proxies_refusing": counts.refused,
+            "services": len(snapshot.services),
+            "workloads": len(snapshot.workloads),
+        }
+
+    async def status(self) -> schemas.Status:
+        """The state of the mesh."""
+        listing = await self._objects.store.list(group="", kind="Node")
+        nodes = tuple(self._node(item) for item in listing.items)
+        local = self._local(listing.items)
+        here = next((node for node in nodes if node.name == local), None)
+        endpoints = self.endpoints
+        return schemas.Status(
+            ready=endpoints is not None and here is not None and here.connected,
+            version=__version__,
+            trust_domain=self._trust_domain,
+            revision=listing.revision,
+            api=ApiStatus(
+                url=endpoints.api_url,
+                socket=endpoints.socket,
+                token_file=endpoints.token_file,
+                kubeconfig=endpoints.kubeconfig,
+            )
+            if endpoints
+            else ApiStatus(),
+            ads=AdsStatus(address=endpoints.ads_address) if endpoints else AdsStatus(),
+            metrics=MetricsStatus(url=endpoints.metrics_url) if endpoints else MetricsStatus(),
+            node=here,
+            nodes=nodes,
+            proxies=self._counts(),
+            capture=_capture(),
+            problems=tuple(self._problems(nodes)),
+        )
+
+    def _local(self, items: Sequence[Mapping[str, Any]]) -> str:
+        marked = (item for item in items if item["metadata"].get("annotations", {}).get("plait.dev/local") == "true")
+        return next((str(item["metadata"]["name"]) for item in marked), "")
+
+    def _node(self, item: Mapping[str, Any]) -> NodeStatus:
+        name = item["metadata"]["name"]
+        addresses = (item.get("status") or {}).get("addresses") or [{}]
+        return NodeStatus(
+            name=name,
+            address=addresses[0].get("address", ""),
+            connected=time.time() - self._machines.edges.heard(name) < HEARD_WITHIN,
+            cidr=item.get("spec", {}).get("podCIDR", ""),
+        )
+
+    def _counts(self) -> ProxyCounts:
+        proxies = self.proxies()
+        return ProxyCounts(
+            ready=sum(proxy.connected for proxy in proxies),
+            synced=sum(proxy.connected and proxy.synced for proxy in proxies),
+            refused=sum(bool(proxy.refused) for proxy in proxies),
+        )
+
+    def _problems(self, nodes: Sequence[NodeStatus]) -> list[str]:
+        silent = [
+            f"machine {node.name} does not report; is its node agent running?" for node in nodes if not node.connected
+        ]
+        refusals = [
+            f"proxy {proxy.namespace}/{proxy.name} refused {item.type} {item.resource}: {item.message}"
+            for proxy in self.proxies()
+            for item in proxy.refused
+        ]
+        return silent + refusals
+
+
+def _capture() -> CaptureStatus:
+    if os.geteuid() == 0:
+        return CaptureStatus(mode="transparent", reason="the node agent is root: each workload has a network namespace")
+    reason = "without root there are no network namespaces: workloads call through HTTP_PROXY"
+    return CaptureStatus(mode="explicit", reason=reason, limits=EXPLICIT_LIMITS)

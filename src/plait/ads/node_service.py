@@ -1,153 +1,177 @@
-"""What a machine asks of control beside its streams: certificates and the registration of its workloads.
+"""What a node agent asks of control beside streams: unary gRPC calls with JSON bodies, on the same server.
 
-Unary gRPC on the mutual-TLS port of ADS, with JSON bodies (`/plait.v1.Node/METHOD`). The caller is the machine that
-its certificate names; what it may have is decided by the backend. A refusal travels as a status with the sentence
-and the remedy, and becomes the same exception at the client.
+    /plait.v1.Node/Sign Renew Register Deregister Report Settings
+
+The caller is the machine that its certificate names; a request never says who it comes from. A refusal travels as
+status code plus JSON {problem, remedy, type} in the details, and is raised at the client as the same exception.
 """
 
 import json
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 import grpc
-import grpc.aio
 
-from plait.errors import (
-    AlreadyExistsError,
-    ConflictError,
-    ForbiddenError,
-    InvalidInputError,
-    NotFoundError,
-    PlaitError,
-    RefusedError,
-    UnreachableError,
-)
-from plait.identity import spiffe
+from plait import errors
+from plait.ads.server import Context, peer_of
+from plait.ads.transport import Channels
+from plait.errors import DeadlineError, ForbiddenError, PlaitError, UnreachableError
+from plait.identity.spiffe import parse_node
 
-log = logging.getLogger(__name__)
-
-Body = Mapping[str, Any]
 SERVICE: Final = "plait.v1.Node"
+Document = Mapping[str, Any]
+
 _CODES: Final[Mapping[type[PlaitError], grpc.StatusCode]] = {
-    NotFoundError: grpc.StatusCode.NOT_FOUND,
-    AlreadyExistsError: grpc.StatusCode.ALREADY_EXISTS,
-    ConflictError: grpc.StatusCode.ABORTED,
-    ForbiddenError: grpc.StatusCode.PERMISSION_DENIED,
-    RefusedError: grpc.StatusCode.FAILED_PRECONDITION,
-    InvalidInputError: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.NotFoundError: grpc.StatusCode.NOT_FOUND,
+    errors.AlreadyExistsError: grpc.StatusCode.ALREADY_EXISTS,
+    errors.ConflictError: grpc.StatusCode.ABORTED,
+    errors.ForbiddenError: grpc.StatusCode.PERMISSION_DENIED,
+    errors.RefusedError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.DeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.UnreachableError: grpc.StatusCode.UNAVAILABLE,
 }
 
 
 class NodeBackend(Protocol):
-    """The control process, as machines see it. Every method may raise RefusedError."""
+    """What control does for machines; `node` is the caller, verified. Refusals are exceptions from `errors`."""
 
-    async def sign(self, node: str, csr: str, namespace: str, service_account: str) -> str:
-        """A certificate chain (PEM, leaf first) for a workload of that machine."""
+    async def sign(self, node: str, request: bytes, namespace: str, service_account: str) -> bytes:
+        """The chain (PEM) for a workload's signing request."""
         ...
 
-    async def renew(self, node: str, csr: str) -> str:
-        """A certificate chain for the machine itself."""
+    async def renew(self, node: str, request: bytes) -> bytes:
+        """The chain (PEM) for the machine's own signing request."""
         ...
 
-    async def register(self, node: str, entry: Body) -> Body:
-        """Write a workload's WorkloadEntry; returns it as stored."""
+    async def register(self, node: str, document: Document) -> Document:
+        """Store a WorkloadEntry of this machine; the document as stored."""
         ...
 
     async def deregister(self, node: str, namespace: str, name: str) -> None:
-        """Remove a workload's WorkloadEntry; one that is gone is fine."""
+        """Delete a WorkloadEntry of this machine."""
         ...
 
-    async def report(self, node: str, edges: list[Body]) -> None:
-        """Take the machine's traffic statistics."""
+    async def report(self, node: str, edges: Sequence[Document]) -> None:
+        """Take the machine's measurements of calls between workloads."""
+        ...
+
+    async def settings(self, node: str) -> Document:
+        """What the machine must know of the mesh: its address range, domains, trust domain."""
         ...
 
 
-def node_handler(backend: NodeBackend, trust_domain: str) -> grpc.GenericRpcHandler:
-    """The gRPC handler to add to the ADS server."""
-    methods: Mapping[str, Callable[[str, Body], Awaitable[Any]]] = {
-        "Sign": lambda node, body: backend.sign(node, body["csr"], body["namespace"], body["serviceAccount"]),
-        "Renew": lambda node, body: backend.renew(node, body["csr"]),
-        "Register": lambda node, body: backend.register(node, body["entry"]),
-        "Deregister": lambda node, body: backend.deregister(node, body["namespace"], body["name"]),
-        "Report": lambda node, body: backend.report(node, body["edges"]),
-    }
-
-    def unary(method: Callable[[str, Body], Awaitable[Any]]) -> Any:
-        async def answer(request: bytes, context: Any) -> bytes:
-            node = caller(context, trust_domain)
-            if node is None:
-                await context.abort(grpc.StatusCode.UNAUTHENTICATED, _detail("this certificate is not a machine's", ""))
-            try:
-                return json.dumps(await method(cast("str", node), json.loads(request))).encode()
-            except PlaitError as error:
-                await context.abort(_code(error), _detail(error.problem, error.remedy))
-                raise
-
-        return grpc.unary_unary_rpc_method_handler(cast("Any", answer))
-
-    return grpc.method_handlers_generic_handler(SERVICE, {name: unary(method) for name, method in methods.items()})
+Method = Callable[[str, Document], Awaitable[Document]]
 
 
-def caller(context: Any, trust_domain: str) -> str | None:
-    """The machine that the peer's certificate names, or None."""
-    identities = context.auth_context().get("peer_spiffe_id") or [b""]
-    return spiffe.parse_node(identities[0].decode(), trust_domain)
+def handler(backend: NodeBackend, trust_domain: str) -> grpc.GenericRpcHandler:
+    """The service, to be added to a gRPC server on mutual TLS."""
+
+    async def sign(node: str, body: Document) -> Document:
+        account = (body["namespace"], body["service_account"])
+        return {"chain": (await backend.sign(node, body["request"].encode(), *account)).decode()}
+
+    async def renew(node: str, body: Document) -> Document:
+        return {"chain": (await backend.renew(node, body["request"].encode())).decode()}
+
+    async def register(node: str, body: Document) -> Document:
+        return await backend.register(node, body)
+
+    async def deregister(node: str, body: Document) -> Document:
+        await backend.deregister(node, body["namespace"], body["name"])
+        return {}
+
+    async def report(node: str, body: Document) -> Document:
+        await backend.report(node, body["edges"])
+        return {}
+
+    async def settings(node: str, _body: Document) -> Document:
+        return await backend.settings(node)
+
+    methods = (sign, renew, register, deregister, report, settings)
+    handlers = {method.__name__.capitalize(): _unary(method, trust_domain) for method in methods}
+    return grpc.method_handlers_generic_handler(SERVICE, handlers)
 
 
-def _code(error: PlaitError) -> grpc.StatusCode:
-    return next((code for kind, code in _CODES.items() if type(error) is kind), grpc.StatusCode.FAILED_PRECONDITION)
+def _unary(method: Method, trust_domain: str) -> grpc.RpcMethodHandler:
+    async def serve(raw: bytes, context: Context) -> bytes:
+        try:
+            node = _caller(context, trust_domain)
+            return json.dumps(await method(node, json.loads(raw))).encode()
+        except PlaitError as refusal:
+            code = next((code for kind, code in _CODES.items() if isinstance(refusal, kind)), grpc.StatusCode.UNKNOWN)
+            details = {"problem": refusal.problem, "remedy": refusal.remedy, "type": type(refusal).__name__}
+            await context.abort(code, json.dumps(details))
+        except (KeyError, TypeError, ValueError) as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the request cannot be read: {error}")
+
+    return grpc.unary_unary_rpc_method_handler(serve)
 
 
-def _detail(problem: str, remedy: str) -> str:
-    return json.dumps({"problem": problem, "remedy": remedy})
-
-
-def _error(error: grpc.aio.AioRpcError) -> PlaitError:
-    kind = next((kind for kind, code in _CODES.items() if code is error.code()), None)
-    try:
-        detail = json.loads(error.details() or "")
-        problem, remedy = str(detail["problem"]), str(detail["remedy"])
-    except (ValueError, KeyError, TypeError):
-        problem, remedy = error.details() or "no answer", ""
-        if kind in (None, RefusedError):
-            return UnreachableError(f"control does not answer: {problem}", "see `plait status`")
-    if kind is None or kind is InvalidInputError:
-        return RefusedError(problem, remedy)
-    return kind(problem, remedy)
+def _caller(context: Context, trust_domain: str) -> str:
+    peer = peer_of(context)
+    node = parse_node(peer.spiffe_id, trust_domain)
+    if node is None:
+        raise ForbiddenError(
+            f"{peer.spiffe_id or 'the peer'} is no machine of trust domain {trust_domain}", "join this machine first"
+        )
+    return node
 
 
 class NodeClient:
-    """A machine's side of the service, over its channel to control."""
+    """Calls the service; the caller is the machine whose certificate the channel shows."""
 
-    def __init__(self, channel: grpc.aio.Channel, *, timeout: float = 10.0) -> None:
-        self._channel = channel
-        self._timeout = timeout
+    def __init__(self, channels: Channels, *, limit: float = 10.0) -> None:
+        """`limit` is the time for each call, in seconds."""
+        self._channels = channels
+        self._limit = limit
 
-    async def sign(self, csr: str, namespace: str, service_account: str) -> str:
-        """A certificate chain (PEM, leaf first) for a signing request (PEM) of a workload."""
-        return await self._call("Sign", {"csr": csr, "namespace": namespace, "serviceAccount": service_account})
+    async def sign(self, request: bytes, namespace: str, service_account: str) -> bytes:
+        """The chain (PEM) for a workload's signing request."""
+        body = {"request": request.decode(), "namespace": namespace, "service_account": service_account}
+        return str((await self._call("Sign", body))["chain"]).encode()
 
-    async def renew(self, csr: str) -> str:
-        """A certificate chain for the machine itself."""
-        return await self._call("Renew", {"csr": csr})
+    async def renew(self, request: bytes) -> bytes:
+        """The chain (PEM) for this machine's own signing request."""
+        return str((await self._call("Renew", {"request": request.decode()}))["chain"]).encode()
 
-    async def register(self, entry: Body) -> Body:
-        """Write a workload's WorkloadEntry; returns it as stored."""
-        return await self._call("Register", {"entry": entry})
+    async def register(self, document: Document) -> Document:
+        """Store a WorkloadEntry of this machine; the document as stored."""
+        return await self._call("Register", document)
 
     async def deregister(self, namespace: str, name: str) -> None:
-        """Remove a workload's WorkloadEntry."""
+        """Delete a WorkloadEntry of this machine."""
         await self._call("Deregister", {"namespace": namespace, "name": name})
 
-    async def report(self, edges: Sequence[Body]) -> None:
-        """Report traffic statistics."""
+    async def report(self, edges: Sequence[Document]) -> None:
+        """Send measurements of calls between workloads."""
         await self._call("Report", {"edges": list(edges)})
 
-    async def _call(self, method: str, body: Body) -> Any:
-        """Call a method; raises RefusedError (or a child of it) as control said, UnreachableError without an answer."""
-        call = self._channel.unary_unary(f"/{SERVICE}/{method}")
-        try:
-            return json.loads(await call(json.dumps(body).encode(), timeout=self._timeout))
-        except grpc.aio.AioRpcError as error:
-            raise _error(error) from None
+    async def settings(self) -> Document:
+        """What this machine must know of the mesh."""
+        return await self._call("Settings", {})
+
+    async def _call(self, method: str, body: Document) -> Document:
+        raw = json.dumps(body).encode()
+        async with self._channels.lease() as channel:
+            call = channel.unary_unary(f"/{SERVICE}/{method}")
+            try:
+                return json.loads(await call(raw, timeout=self._limit, wait_for_ready=True))
+            except grpc.aio.AioRpcError as error:
+                raise _raised(error) from error
+
+
+def _raised(error: grpc.aio.AioRpcError) -> PlaitError:
+    """The exception that control raised, or what kept the call from reaching it."""
+    details = error.details() or ""
+    try:
+        values = json.loads(details)
+        kind = getattr(errors, values["type"])
+        if issubclass(kind, PlaitError) and kind is not errors.InvalidInputError:
+            return kind(values["problem"], values["remedy"])
+        return PlaitError(values["problem"], values["remedy"])
+    except (ValueError, KeyError, AttributeError, TypeError):
+        if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+            return DeadlineError("control did not answer in time", "see whether it runs: `plait status`")
+        if error.code() == grpc.StatusCode.UNAVAILABLE:
+            return UnreachableError(f"control cannot be reached: {details}", "see whether it runs: `plait status`")
+        return PlaitError(f"control failed: {details}", "its log says more")

@@ -1,0 +1,118 @@
+"""gRPC connections: options, TLS from certificates that rotate, servers and channels.
+
+A server asks for its certificate at each handshake, so a renewed one is in use from the next connection on. A channel
+keeps the certificate it was made with, so a client makes a new channel when it reconnects with a renewed one.
+Machines verify control by one fixed DNS name that only control's certificate has, whatever address they dial.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import grpc
+
+from plait.errors import RefusedError
+from plait.identity.spiffe import CONTROL_SERVER_NAME
+
+OPTIONS: Final[Sequence[tuple[str, int]]] = (
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 4_000),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+)
+_SERVER_OPTIONS: Final = (*OPTIONS, ("grpc.so_reuseport", 0))
+_CHANNEL_OPTIONS: Final = (
+    *OPTIONS,
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 5_000),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsIdentity:
+    """What one end of a TLS connection needs, PEM: certificate chain, its key, and the roots to verify peers with."""
+
+    chain: bytes = field(repr=False)
+    key: bytes = field(repr=False)
+    roots: bytes = field(repr=False)
+
+
+def server_credentials(current: Callable[[], TlsIdentity]) -> grpc.ServerCredentials:
+    """Credentials of a server that demands a client certificate; `current` is asked at each handshake."""
+
+    def configuration() -> grpc.ServerCertificateConfiguration:
+        identity = current()
+        return grpc.ssl_server_certificate_configuration([(identity.key, identity.chain)], identity.roots)
+
+    return grpc.dynamic_ssl_server_credentials(configuration(), configuration, require_client_authentication=True)
+
+
+def channel(address: str, identity: TlsIdentity | None) -> grpc.aio.Channel:
+    """A channel to control at `HOST:PORT` that shows our certificate; plaintext without an identity (unix sockets)."""
+    if identity is None:
+        return grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+    credentials = grpc.ssl_channel_credentials(identity.roots, identity.key, identity.chain)
+    options = (*_CHANNEL_OPTIONS, ("grpc.ssl_target_name_override", CONTROL_SERVER_NAME))
+    return grpc.aio.secure_channel(address, credentials, options=options)
+
+
+class Channels:
+    """One shared channel to control; made anew when our certificate was renewed, the old one closed once unused."""
+
+    def __init__(self, address: str, identity: Callable[[], TlsIdentity | None]) -> None:
+        self._address = address
+        self._identity = identity
+        self._current: tuple[TlsIdentity | None, grpc.aio.Channel] | None = None
+        self._users: dict[grpc.aio.Channel, int] = {}
+
+    @asynccontextmanager
+    async def lease(self) -> AsyncIterator[grpc.aio.Channel]:
+        """A channel that stays open as long as it is used here."""
+        identity = self._identity()
+        if self._current is None or self._current[0] != identity:
+            self._current = (identity, channel(self._address, identity))
+        current = self._current[1]
+        self._users[current] = self._users.get(current, 0) + 1
+        try:
+            yield current
+        finally:
+            self._users[current] -= 1
+            if not self._users[current] and current is not self._current[1]:
+                del self._users[current]
+                await current.close()
+
+    async def close(self) -> None:
+        """Close every channel."""
+        for opened in {*self._users, *([self._current[1]] if self._current else [])}:
+            await opened.close()
+
+
+class GrpcServer:
+    """A gRPC server at one address, with the handlers of several services."""
+
+    def __init__(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        self._server = grpc.aio.server(options=_SERVER_OPTIONS)
+        self._server.add_generic_rpc_handlers(tuple(handlers))
+
+    async def listen(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
+        """Bind `HOST:PORT` with credentials or `unix:PATH` without, start serving, and return the port."""
+        try:
+            if credentials is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise RefusedError(
+                f"cannot listen on {address}: {error}", "stop what uses it, or choose another"
+            ) from error
+        await self._server.start()
+        return port
+
+    async def close(self, grace: float = 0.0) -> None:
+        """Stop listening and end every stream after the grace period."""
+        await self._server.stop(grace)

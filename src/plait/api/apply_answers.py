@@ -39,6 +39,39 @@ class ApplyResult(Answer):
     """Why it is only stored."""
 
 
+class WaitRequest(Answer):
+    """A revision that proxies shall hold."""
+
+    revision: int
+    """Revision of the store, as an apply answered it."""
+    timeout: float = 30.0
+    """Seconds to wait at most."""
+
+
+class RefusingProxy(Answer):
+    """A proxy that refused a change."""
+
+    namespace: str
+    """Namespace of its workload."""
+    name: str
+    """Name of its workload."""
+    message: str
+    """What Envoy said."""
+
+
+class WaitAnswer(Answer):
+    """Which proxies need a revision, and how far they are. None at all is success."""
+
+    proxies: tuple[str, ...] = ()
+    """Those that hold it, as NAMESPACE/NAME."""
+    pending: tuple[str, ...] = ()
+    """Those that did not acknowledge it in time, as NAMESPACE/NAME."""
+    refused: tuple[RefusingProxy, ...] = ()
+    """Those that refused a part of it."""
+    seconds: float = 0.0
+    """How long it took."""
+
+
 class ApplyAnswer(Answer):
     """What became of an applied set."""
 
@@ -46,6 +79,8 @@ class ApplyAnswer(Answer):
     """One for each object."""
     revision: int = 0
     """Revision of the store with the set in it."""
+    settled: WaitAnswer | None = None
+    """Who holds it by now; filled by `plait apply --wait`."""
 
 
 class ViolationAnswer(Answer):

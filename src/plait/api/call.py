@@ -9,6 +9,7 @@ from typing import Any
 from plait.api.backend import Backend
 from plait.api.errors import ApiError
 from plait.api.kinds import Catalogue, Served
+from plait.api.shapes import is_map
 
 BODY_LIMIT = 16 << 20
 """Bytes of a request's body."""
@@ -69,9 +70,9 @@ class Call:
     def document(self) -> dict[str, Any]:
         """The body as one object."""
         value = decode(self.body, self.content_type)
-        if not isinstance(value, dict):
+        if not is_map(value):
             raise ApiError(400, "the body must be one object")
-        return value
+        return dict(value)
 
 
 async def target_of(catalogue: Catalogue, group: str, version: str, rest: str) -> Target:

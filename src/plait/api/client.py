@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import httpx
 
+from plait.api.shapes import map_at
 from plait.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -45,7 +46,7 @@ class Client:
         self.server = server
         path = server.removeprefix("unix://")
         if path != server:
-            transport = httpx.HTTPTransport(uds=path)
+            transport = httpx.HTTPTransport(uds=path, verify=False)
             self._http = httpx.Client(transport=transport, base_url="http://plait", headers=headers, timeout=timeout)
         else:
             verify = ssl.create_default_context(cafile=str(ca) if ca else None)
@@ -96,6 +97,11 @@ class Client:
     def apply(self, documents: Sequence[Mapping[str, Any]], **options: Any) -> Json:
         """Put a set into force (`schemas.ApplyRequest`: dryRun, prune, owner, fieldManager, force)."""
         return self.request("POST", "/plait/v1/apply", body={"documents": list(documents), **options}, timeout=60.0)
+
+    def wait(self, revision: int, *, timeout: float) -> Json:
+        """Wait until the proxies that need a revision hold it (`schemas.WaitAnswer`)."""
+        body = {"revision": revision, "timeout": timeout}
+        return self.request("POST", "/plait/v1/wait", body=body, timeout=timeout + 10)
 
     def kinds(self) -> list[Json]:
         """Every kind served, as discovery describes it, with `group` and `version`."""
@@ -185,11 +191,9 @@ class _translated:  # noqa: N801 - reads like a function
 def error_of(response: httpx.Response) -> PlaitError:
     """The error that a response with status 400 or above means: a problem, a Status or anything else."""
     try:
-        document = response.json()
+        document = map_at(response.json())
     except ValueError:
-        document = {}
-    if not isinstance(document, dict):
-        document = {}
+        document = map_at(None)
     problem = str(document.get("detail") or document.get("message") or f"status {response.status_code}")
     remedy = str(document.get("remedy") or "")
     if violations := document.get("violations"):

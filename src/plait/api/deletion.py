@@ -6,6 +6,7 @@ from typing import Any
 from plait.api.call import Call, decode
 from plait.api.errors import ApiError
 from plait.api.lists import chosen
+from plait.api.shapes import is_map, map_at
 from plait.api.writes import modified, not_found, retried
 from plait.errors import ForbiddenError
 from plait.store.store import Document, ObjectKey, Store, Write
@@ -89,7 +90,7 @@ def _options(call: Call) -> Mapping[str, Any]:
     if not call.body:
         return {}
     options = decode(call.body, call.content_type)
-    if not isinstance(options, Mapping):
+    if not is_map(options):
         raise ApiError(400, "the body of a delete must be DeleteOptions")
     return options
 
@@ -99,7 +100,7 @@ def _dry_run(call: Call, options: Mapping[str, Any]) -> bool:
 
 
 def _check_preconditions(options: Mapping[str, Any], document: Document, call: Call) -> None:
-    wanted = options.get("preconditions") or {}
+    wanted = map_at(options, "preconditions")
     for field in ("uid", "resourceVersion"):
         if wanted.get(field) and wanted[field] != document["metadata"].get(field):
             raise modified(call.target.served, call.target.name)

@@ -12,10 +12,14 @@ from typing import Any
 
 from plait.api.lifecycle import SOURCE, timestamp
 from plait.api.list_types import ListType, Path
+from plait.api.shapes import is_list, is_map, map_at
 
 FieldPath = tuple[str, ...]
 Leaves = dict[FieldPath, Any]
 Lists = Mapping[Path, ListType]
+
+EMPTY: Mapping[str, Any] = {}
+"""The leaf of a map or a merging list without items: it is there, but says nothing of what is in it."""
 
 _UNTRACKED: frozenset[FieldPath] = frozenset(
     {("f:apiVersion",), ("f:kind",), ("f:metadata", "f:annotations", f"f:{SOURCE}")}
@@ -53,8 +57,10 @@ def leaves(document: Mapping[str, Any], lists: Lists) -> Leaves:
 
 def read(document: Mapping[str, Any]) -> tuple[Manager, ...]:
     """The managers of a document's fields; entries that cannot be read are left out."""
-    entries = document.get("metadata", {}).get("managedFields") or ()
-    return tuple(_manager(entry) for entry in entries if isinstance(entry, Mapping) and entry.get("manager"))
+    entries = map_at(document, "metadata").get("managedFields")
+    if not is_list(entries):
+        return ()
+    return tuple(_manager(entry) for entry in entries if is_map(entry) and entry.get("manager"))
 
 
 def write(managers: Sequence[Manager]) -> list[dict[str, Any]]:
@@ -87,7 +93,7 @@ def spell(path: FieldPath) -> str:
 
 def element(item: Any, list_type: ListType) -> str:
     """The path element of a list's item: its key fields, or its value."""
-    if not list_type.keys or not isinstance(item, Mapping):
+    if not list_type.keys or not is_map(item):
         return f"v:{_json(item)}"
     key = {name: item.get(name, list_type.defaults.get(name)) for name in list_type.keys}
     return "k:" + _json({name: value for name, value in key.items() if value is not None})
@@ -101,9 +107,9 @@ def _map_leaves(
 
 
 def _value_leaves(value: Any, path: FieldPath, names: Path, lists: Lists) -> Iterator[tuple[FieldPath, Any]]:
-    if isinstance(value, Mapping) and value:
+    if is_map(value) and value:
         yield from _map_leaves(value, path, names, lists)
-    elif isinstance(value, list) and value and names in lists:
+    elif is_list(value) and names in lists:
         yield from _list_leaves(value, path, names, lists)
     else:
         yield path, value
@@ -111,9 +117,11 @@ def _value_leaves(value: Any, path: FieldPath, names: Path, lists: Lists) -> Ite
 
 def _list_leaves(items: list[Any], path: FieldPath, names: Path, lists: Lists) -> Iterator[tuple[FieldPath, Any]]:
     list_type = lists[names]
+    if not items:
+        yield path, EMPTY
     for item in items:
         below = (*path, element(item, list_type))
-        if isinstance(item, Mapping):
+        if is_map(item):
             yield below, None
             yield from _map_leaves(item, below, names, lists)
         else:
@@ -148,7 +156,7 @@ def _entry(manager: Manager) -> dict[str, Any]:
 
 
 def _paths(tree: Any, path: FieldPath) -> Iterator[FieldPath]:
-    if not isinstance(tree, Mapping) or not tree:
+    if not is_map(tree) or not tree:
         if path:
             yield path
         return

@@ -1,9 +1,11 @@
 """The part of JSONPath that printer columns use: `.a.b`, `['a']`, `[0]`, `[*]`, `[?(@.type=="Ready")]`, `a\\.b`."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
+
+from plait.api.shapes import is_list, is_map
 
 _Step = Callable[[Any], list[Any]]
 
@@ -44,22 +46,22 @@ def _step(match: re.Match[str]) -> _Step:
         return _everything
     if match["index"]:
         index = int(match["index"])
-        return lambda value: value[index : index + 1 or None] if isinstance(value, list) else []
+        return lambda value: value[index : index + 1 or None] if is_list(value) else []
     if match["field"]:
         return _filter(match["field"], match["value"], equal=match["operator"] == "==")
     name = match["quoted"] if match["quoted"] is not None else re.sub(r"\\(.)", r"\1", match["name"])
-    return lambda value: [value[name]] if isinstance(value, Mapping) and name in value else []
+    return lambda value: [value[name]] if is_map(value) and name in value else []
 
 
 def _filter(field: str, wanted: str, *, equal: bool) -> _Step:
     def keep(value: Any) -> list[Any]:
-        items = value if isinstance(value, list) else []
+        items = value if is_list(value) else []
         return [item for item in items if any(str(found) == wanted for found in find(item, field)) == equal]
 
     return keep
 
 
 def _everything(value: Any) -> list[Any]:
-    if isinstance(value, Mapping):
+    if is_map(value):
         return list(value.values())
-    return value if isinstance(value, list) else []
+    return value if is_list(value) else []

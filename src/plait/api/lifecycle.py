@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from plait.api.shapes import is_list, is_map, map_at
 from plait.store.store import Document
 
 SOURCE = "plait.dev/source"
@@ -73,7 +74,7 @@ def same_to_users(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
 def without_source(document: Mapping[str, Any]) -> dict[str, Any]:
     """The document without its source annotation."""
     metadata = document.get("metadata", {})
-    annotations = {key: value for key, value in (metadata.get("annotations") or {}).items() if key != SOURCE}
+    annotations = {key: value for key, value in map_at(metadata, "annotations").items() if key != SOURCE}
     metadata = {key: value for key, value in metadata.items() if key != "annotations"}
     return {**document, "metadata": {**metadata, **({"annotations": annotations} if annotations else {})}}
 
@@ -106,9 +107,9 @@ def editable(document: Document) -> dict[str, Any]:
 
 
 def _pruned(value: Any) -> Any:
-    if isinstance(value, Mapping):
+    if is_map(value):
         return without_nulls(value)
-    return [_pruned(item) for item in value] if isinstance(value, list) else value
+    return [_pruned(item) for item in value] if is_list(value) else value
 
 
 def _spec(document: Mapping[str, Any]) -> dict[str, Any]:

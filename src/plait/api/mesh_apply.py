@@ -16,6 +16,7 @@ from plait.api.errors import ApiError, invalid
 from plait.api.kinds import Served
 from plait.api.list_types import list_types
 from plait.api.server_side_apply import Application, apply
+from plait.api.shapes import map_at
 from plait.api.writes import Edit, Planned, plan, retried
 from plait.resources.parse import read_source, validate
 from plait.resources.violations import Violation
@@ -103,9 +104,7 @@ async def _plan(backend: Backend, document: Mapping[str, Any], request: ApplyReq
 
 def _written(document: Mapping[str, Any]) -> Written:
     """The document with file and lines from its source annotation."""
-    metadata = document.get("metadata")
-    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
-    source = annotations.get(lifecycle.SOURCE, "") if isinstance(annotations, Mapping) else ""
+    source = map_at(document, "metadata", "annotations").get(lifecycle.SOURCE, "")
     file, lines = read_source(source if isinstance(source, str) else "")
     return Written(value=dict(document), file=file, line=lines.get("", 0), lines=lines)
 
@@ -114,12 +113,12 @@ def _owned(document: dict[str, Any], owner: str) -> dict[str, Any]:
     if not owner:
         return document
     metadata = document["metadata"]
-    return {**document, "metadata": {**metadata, "labels": {**(metadata.get("labels") or {}), OWNER: owner}}}
+    return {**document, "metadata": {**metadata, "labels": {**map_at(metadata, "labels"), OWNER: owner}}}
 
 
 def _violation(document: Mapping[str, Any], error: ApiError) -> Violation:
     written = _written(document)
-    metadata = document.get("metadata", {})
+    metadata = map_at(document, "metadata")
     name = "/".join(str(metadata[key]) for key in ("namespace", "name") if metadata.get(key))
     resource = f"{document.get('kind')} {name}"
     return Violation(
@@ -133,7 +132,7 @@ async def _pruned(backend: Backend, request: ApplyRequest, kept: set[ObjectKey])
     pruned: dict[ObjectKey, tuple[Document, Write]] = {}
     for document in (await backend.store.list()).items:
         metadata = document["metadata"]
-        if (metadata.get("labels") or {}).get(OWNER) != request.owner:
+        if map_at(metadata, "labels").get(OWNER) != request.owner:
             continue
         group = kinds.split_group(document)
         key = ObjectKey(

@@ -10,6 +10,7 @@ from plait.api.list_types import list_types
 from plait.api.lists import list_objects
 from plait.api.patches import APPLY_PATCHES, patched
 from plait.api.server_side_apply import Application, apply
+from plait.api.shapes import map_at
 from plait.api.tables import table, wants_table
 from plait.api.writes import Edit, already_exists, not_found, write
 from plait.store.store import Document
@@ -39,8 +40,8 @@ async def create(call: Call) -> Answer:
     """A new object."""
     target = call.target
     given = call.document()
-    metadata = given.get("metadata") or {}
-    name = str(metadata.get("name") or "") if isinstance(metadata, Mapping) else ""
+    metadata = map_at(given, "metadata")
+    name = str(metadata.get("name") or "")
 
     def make(old: Document | None) -> Mapping[str, Any]:
         if old is not None:
@@ -85,8 +86,8 @@ async def _apply(call: Call) -> Answer:
     served = call.target.served
     if not call.query.get("fieldManager"):
         raise ApiError(422, "fieldManager is required for apply patches", "add ?fieldManager=NAME")
-    given = {**call.document(), "apiVersion": served.api_version, "kind": served.kind.kind}
-    if (given.get("metadata") or {}).get("managedFields"):
+    given: Mapping[str, Any] = {**call.document(), "apiVersion": served.api_version, "kind": served.kind.kind}
+    if map_at(given, "metadata").get("managedFields"):
         raise ApiError(400, "metadata.managedFields must be nil")
     application = Application(
         document=given,

@@ -12,6 +12,8 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
+from plait.api.shapes import is_list
+
 _FIELDS = """
 Any: yaml=2
 NamedAny: name=1 value=2:Any
@@ -137,7 +139,7 @@ def _write_schema(message: Any, schema: Mapping[str, Any]) -> None:
 
 def _plain(message: Any, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
-        if isinstance(value, list):
+        if is_list(value):
             getattr(message, name).extend(value)
         else:
             setattr(message, name, value)

@@ -9,6 +9,7 @@ from typing import Any
 
 from plait.api.kinds import Served
 from plait.api.list_types import ListType, list_types
+from plait.api.shapes import is_map
 
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 _SHARED = frozenset({"ObjectMeta", "OwnerReference", "LabelSelector", "LabelSelectorRequirement"})
@@ -57,7 +58,7 @@ def _definitions_of(served: Served) -> dict[str, Any]:
 
 
 def _converted(schema: Any, names: Mapping[str, str]) -> dict[str, Any]:
-    if not isinstance(schema, Mapping):
+    if not is_map(schema):
         return {}
     chosen = _chosen(schema)
     if reference := schema.get("$ref"):
@@ -79,7 +80,7 @@ def _converted_plain(schema: Mapping[str, Any], names: Mapping[str, str]) -> dic
         converted["items"] = _converted(schema.get("items"), names)
     if properties := schema.get("properties"):
         converted["properties"] = {name: _converted(part, names) for name, part in properties.items()}
-    elif isinstance(schema.get("additionalProperties"), Mapping):
+    elif is_map(schema.get("additionalProperties")):
         converted["additionalProperties"] = _converted(schema["additionalProperties"], names)
     return converted
 

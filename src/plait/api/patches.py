@@ -9,6 +9,7 @@ import jsonpointer
 from plait.api.errors import ApiError
 from plait.api.lifecycle import editable
 from plait.api.list_types import Path, list_types
+from plait.api.shapes import is_list, is_map
 from plait.api.strategic_merge import merge_strategically
 from plait.store.store import Document
 
@@ -22,7 +23,7 @@ def patched(document: Document, patch: Any, content_type: str, *, kind: tuple[st
     """The document with the patch in it. `kind` is (group, kind)."""
     if content_type == JSON_PATCH:
         return _json_patched(document, patch)
-    if not isinstance(patch, Mapping):
+    if not is_map(patch):
         raise ApiError(400, "the patch must be one object")
     if content_type == MERGE_PATCH:
         return _changed_object(merge(document, patch))
@@ -35,9 +36,9 @@ def patched(document: Document, patch: Any, content_type: str, *, kind: tuple[st
 
 def merge(value: Any, patch: Any) -> Any:
     """A JSON merge patch (RFC 7386) applied."""
-    if not isinstance(patch, Mapping):
+    if not is_map(patch):
         return patch
-    merged = dict(value) if isinstance(value, Mapping) else {}
+    merged = dict(value) if is_map(value) else {}
     for name, part in patch.items():
         if part is None:
             merged.pop(name, None)
@@ -47,7 +48,7 @@ def merge(value: Any, patch: Any) -> Any:
 
 
 def _json_patched(document: Document, patch: Any) -> dict[str, Any]:
-    if not isinstance(patch, list):
+    if not is_list(patch):
         raise ApiError(400, "a JSON patch is a list of operations")
     try:
         return _changed_object(jsonpatch.JsonPatch(patch).apply(editable(document)))
@@ -58,6 +59,6 @@ def _json_patched(document: Document, patch: Any) -> dict[str, Any]:
 
 
 def _changed_object(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict) or not isinstance(value.get("metadata"), Mapping):
+    if not is_map(value) or not is_map(value.get("metadata")):
         raise ApiError(422, "the patch leaves no object with metadata")
-    return value
+    return dict(value)

@@ -4,7 +4,16 @@ Stable: fields are added, never changed. Names are lowerCamelCase as everywhere 
 """
 
 from plait.api.answers import Answer, Source
-from plait.api.apply_answers import ApplyAnswer, ApplyRequest, ApplyResult, Problem, ViolationAnswer
+from plait.api.apply_answers import (
+    ApplyAnswer,
+    ApplyRequest,
+    ApplyResult,
+    Problem,
+    RefusingProxy,
+    ViolationAnswer,
+    WaitAnswer,
+    WaitRequest,
+)
 from plait.api.status_answers import AdsStatus, ApiStatus, CaptureStatus, MetricsStatus, NodeStatus, ProxyCounts, Status
 from plait.api.why_answers import WhyAnswer, WhyQuestion, WhyStep
 from plait.api.workload_answers import Edge, Proxy, RefusedResource, Workload, WorkloadPort
@@ -24,9 +33,12 @@ __all__ = [
     "Proxy",
     "ProxyCounts",
     "RefusedResource",
+    "RefusingProxy",
     "Source",
     "Status",
     "ViolationAnswer",
+    "WaitAnswer",
+    "WaitRequest",
     "WhyAnswer",
     "WhyQuestion",
     "WhyStep",

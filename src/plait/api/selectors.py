@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from plait.api.errors import ApiError
+from plait.api.shapes import is_map, map_at
 from plait.store.store import Document
 
 Matches = Callable[[Document], bool]
@@ -21,7 +22,7 @@ def selected(*, labels: str = "", fields: str = "") -> Matches:
     field_tests = [_field_test(part) for part in _parts(fields)]
 
     def matches(document: Document) -> bool:
-        found = document.get("metadata", {}).get("labels") or {}
+        found = map_at(document, "metadata", "labels")
         return all(test(found) for test in label_tests) and all(test(document) for test in field_tests)
 
     return matches
@@ -61,7 +62,7 @@ def _field_test(part: str) -> Matches:
 
 def _field(document: Any, path: list[str]) -> str:
     for name in path:
-        document = document.get(name) if isinstance(document, Mapping) else None
+        document = document.get(name) if is_map(document) else None
     if document is None:
         return ""
     return str(document).lower() if isinstance(document, bool) else str(document)

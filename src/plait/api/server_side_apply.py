@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from plait.api.errors import ApiError
-from plait.api.field_sets import FieldPath, Leaves, Lists, Manager, element, leaves, read, spell, write
+from plait.api.field_sets import EMPTY, FieldPath, Leaves, Lists, Manager, element, leaves, read, spell, write
 from plait.api.lifecycle import timestamp
 from plait.api.list_types import Path
+from plait.api.shapes import is_list, is_map
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,9 @@ def _lost(other: Manager, own: Manager, wanted: Leaves, current: Leaves) -> froz
     """The fields of another manager that hold another value than is wanted."""
     if other.name == own.name:
         return frozenset()
-    return frozenset(path for path in other.fields & own.fields if current.get(path) != wanted[path])
+    return frozenset(
+        path for path in other.fields & own.fields if wanted[path] != EMPTY and current.get(path) != wanted[path]
+    )
 
 
 def _conflict(lost: Iterable[tuple[Manager, frozenset[FieldPath]]]) -> ApiError:
@@ -80,23 +83,26 @@ def _conflict(lost: Iterable[tuple[Manager, frozenset[FieldPath]]]) -> ApiError:
 
 
 def _merge(live: Any, applied: Any, names: Path, lists: Lists) -> Any:
-    if isinstance(live, Mapping) and isinstance(applied, Mapping):
+    if is_map(live) and is_map(applied):
         merged = dict(live)
         for name, value in applied.items():
             merged[name] = _merge(live.get(name), value, (*names, name), lists)
         return merged
-    if isinstance(live, list) and isinstance(applied, list) and names in lists:
+    if is_list(live) and is_list(applied) and names in lists:
         return _merge_list(live, applied, names, lists)
     return applied
 
 
 def _merge_list(live: list[Any], applied: list[Any], names: Path, lists: Lists) -> list[Any]:
-    """Items that are there keep their places, but those applied stand in the order applied; new ones follow."""
+    """The items in the order applied; each item of others stays behind the one that it followed."""
     current = {element(item, lists[names]): item for item in live}
     wanted = {element(item, lists[names]): item for item in applied}
-    in_order = iter([key for key in wanted if key in current])
-    places = [next(in_order) if key in wanted else key for key in current]
-    places += [key for key in wanted if key not in current]
+    places = list(wanted)
+    before: str | None = None
+    for key in current:
+        if key not in wanted:
+            places.insert(0 if before is None else places.index(before) + 1, key)
+        before = key
     merged = {key: _merge(current.get(key), item, names, lists) for key, item in wanted.items()}
     return [merged.get(key, current.get(key)) for key in places]
 
@@ -123,15 +129,15 @@ class _Removal:
         return kept
 
     def _of_parent(self, value: Any, path: FieldPath, names: Path) -> Any:
-        if isinstance(value, Mapping):
+        if is_map(value):
             return self.of_map(value, path, names)
         kept: list[Any] = []
         for item in value:
             below = (*path, element(item, self._lists[names]))
             if below not in self._gone:
-                kept.append(self.of_map(item, below, names) if isinstance(item, Mapping) else item)
+                kept.append(self.of_map(item, below, names) if is_map(item) else item)
         return kept
 
 
 def _is_parent(value: Any, names: Path, lists: Lists) -> bool:
-    return bool(value) and (isinstance(value, Mapping) or (isinstance(value, list) and names in lists))
+    return bool(value) and (is_map(value) or (is_list(value) and names in lists))

@@ -10,6 +10,7 @@ from typing import Any
 
 from plait.api.errors import ApiError
 from plait.api.list_types import Path
+from plait.api.shapes import is_list, is_map
 
 MergeKeys = Mapping[Path, str]
 """The key of each list that merges; empty for sets of plain values."""
@@ -29,9 +30,9 @@ def _merge_map(value: Any, patch: Mapping[str, Any], path: Path, keys: MergeKeys
         return {}
     if directive not in (None, "merge", "replace"):
         raise ApiError(400, f"$patch: {directive} is not known", "use replace, delete or merge")
-    merged = dict(value) if isinstance(value, Mapping) and directive != "replace" else {}
+    merged = dict(value) if is_map(value) and directive != "replace" else {}
     retained = patch.get("$retainKeys")
-    if isinstance(retained, list):
+    if is_list(retained):
         merged = {name: part for name, part in merged.items() if name in retained}
     for name, part in patch.items():
         if not name.startswith("$"):
@@ -44,32 +45,32 @@ def _merge_map(value: Any, patch: Mapping[str, Any], path: Path, keys: MergeKeys
 def _merge_field(merged: dict[str, Any], name: str, part: Any, *, path: Path, keys: MergeKeys) -> None:
     if part is None:
         merged.pop(name, None)
-    elif isinstance(part, Mapping):
+    elif is_map(part):
         merged[name] = _merge_map(merged.get(name), part, path, keys)
         if part.get("$patch") == "delete":
             del merged[name]
-    elif isinstance(part, list) and path in keys:
+    elif is_list(part) and path in keys:
         merged[name] = _merge_list(merged.get(name), part, path, keys)
     else:
         merged[name] = part
 
 
 def _merge_list(value: Any, patch: list[Any], path: Path, keys: MergeKeys) -> list[Any]:
-    items: list[Any] = list(value) if isinstance(value, list) else []
+    items: list[Any] = list(value) if is_list(value) else []
     key = keys[path]
     if not key:
         return [*items, *(item for item in patch if item not in items)]
-    if any(isinstance(item, Mapping) and item.get("$patch") == "replace" for item in patch):
-        return [item for item in patch if not (isinstance(item, Mapping) and "$patch" in item)]
+    if any(is_map(item) and item.get("$patch") == "replace" for item in patch):
+        return [item for item in patch if not (is_map(item) and "$patch" in item)]
     for change in patch:
-        if not isinstance(change, Mapping) or key not in change:
+        if not is_map(change) or key not in change:
             raise ApiError(400, f"an item of {'.'.join(path)} in the patch does not have the merge key {key}")
         _merge_item(items, change, key, path=path, keys=keys)
     return items
 
 
 def _merge_item(items: list[Any], change: Mapping[str, Any], key: str, *, path: Path, keys: MergeKeys) -> None:
-    found = [index for index, item in enumerate(items) if isinstance(item, Mapping) and item.get(key) == change[key]]
+    found = [index for index, item in enumerate(items) if is_map(item) and item.get(key) == change[key]]
     if change.get("$patch") == "delete":
         for index in reversed(found):
             del items[index]
@@ -82,7 +83,7 @@ def _merge_item(items: list[Any], change: Mapping[str, Any], key: str, *, path: 
 def _delete_values(merged: dict[str, Any], patch: Mapping[str, Any]) -> None:
     for directive, values in patch.items():
         name = directive.removeprefix(_DELETE)
-        if name != directive and isinstance(merged.get(name), list) and isinstance(values, list):
+        if name != directive and is_list(merged.get(name)) and is_list(values):
             merged[name] = [item for item in merged[name] if item not in values]
 
 
@@ -90,7 +91,7 @@ def _put_in_order(merged: dict[str, Any], patch: Mapping[str, Any], path: Path, 
     """Items named by the directive stand in its order; the others stay where they are between them."""
     for directive, order in patch.items():
         name = directive.removeprefix(_ORDER)
-        if name == directive or not isinstance(merged.get(name), list) or not isinstance(order, list):
+        if name == directive or not is_list(merged.get(name)) or not is_list(order):
             continue
         key = keys.get((*path, name), "")
         ranks = [_key_of(item, key) for item in order]
@@ -103,4 +104,4 @@ def _put_in_order(merged: dict[str, Any], patch: Mapping[str, Any], path: Path, 
 
 
 def _key_of(item: Any, key: str) -> Any:
-    return item.get(key) if key and isinstance(item, Mapping) else item
+    return item.get(key) if key and is_map(item) else item

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from plait.api import jsonpath
+from plait.api.shapes import is_list, is_map
 from plait.resources.registry import Column, Kind
 from plait.store.store import Document
 
@@ -91,9 +92,9 @@ def age(timestamp: str) -> str:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, Mapping):
+    if is_map(value):
         return ",".join(f"{name}={_text(part)}" for name, part in value.items()) or "<none>"
-    if isinstance(value, list):
+    if is_list(value):
         return (
             json.dumps(value)
             if any(isinstance(part, Mapping | list) for part in value)

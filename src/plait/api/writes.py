@@ -15,6 +15,7 @@ from plait.api.field_sets import Manager, after_update, leaves, read
 from plait.api.field_sets import write as write_managers
 from plait.api.kinds import Served
 from plait.api.list_types import list_types
+from plait.api.shapes import is_map, map_at
 from plait.errors import ConflictError
 from plait.store.store import Document, ObjectKey, Write
 
@@ -111,9 +112,9 @@ def _details(served: Served, name: str) -> dict[str, str]:
 
 def _identified(document: Mapping[str, Any], edit: Edit) -> dict[str, Any]:
     """The document with the identity that its path gives; ApiError 400 if it claims another."""
-    metadata = document.get("metadata") or {}
-    if not isinstance(metadata, Mapping):
+    if not is_map(document.get("metadata") or {}):
         raise ApiError(400, "metadata must be an object")
+    metadata = map_at(document, "metadata")
     served = edit.served
     namespace = edit.namespace if served.kind.namespaced else ""
     for field, value, wanted in (
@@ -134,7 +135,7 @@ def _identified(document: Mapping[str, Any], edit: Edit) -> dict[str, Any]:
 
 def _check_preconditions(proposed: Mapping[str, Any], old: Document | None, edit: Edit) -> None:
     metadata = proposed["metadata"]
-    current = old["metadata"] if old else {}
+    current = map_at(old, "metadata")
     for field in ("resourceVersion", "uid"):
         given = metadata.get(field)
         if given and old is not None and given != current.get(field):

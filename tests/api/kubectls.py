@@ -1,0 +1,46 @@
+"""Finds kubectl for the tests: Debian's 1.20 and whatever else this machine has.
+
+Debian's package is unpacked into `build/` (never installed), since its file is in the way of newer ones.
+"""
+
+import os
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+_UNPACKED = Path(__file__).parents[2] / "build" / "kubernetes-client"
+_DEBIAN = _UNPACKED / "usr" / "bin" / "kubectl"
+
+
+@cache
+def kubectls() -> dict[str, Path]:
+    """The kubectls to test with, by a name; none if there are none and Debian's cannot be had."""
+    found = {"debian": _debian(), "path": _on_path(), "given": _given()}
+    return {name: path for name, path in found.items() if path is not None}
+
+
+def _given() -> Path | None:
+    path = os.environ.get("PLAIT_TEST_KUBECTL")
+    return Path(path) if path else None
+
+
+def _on_path() -> Path | None:
+    path = shutil.which("kubectl")
+    return Path(path) if path else None
+
+
+def _debian() -> Path | None:
+    if not _DEBIAN.exists() and shutil.which("apt-get") and shutil.which("dpkg"):
+        _UNPACKED.mkdir(parents=True, exist_ok=True)
+        subprocess.run(
+            ["apt-get", "download", "-qq", "kubernetes-client"], cwd=_UNPACKED, check=False, capture_output=True
+        )
+        for package in _UNPACKED.glob("*.deb"):
+            subprocess.run(["dpkg", "-x", package, _UNPACKED], check=False, capture_output=True)
+            package.unlink()
+    return _DEBIAN if _DEBIAN.exists() else None
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, cwd=_UNPACKED, check=False, capture_output=True, timeout=60)

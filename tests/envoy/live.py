@@ -117,16 +117,17 @@ def request(
     tls: ssl.SSLContext | None = None,
 ) -> Answer:
     """One request on a connection of its own."""
-    with socket.create_connection(address, timeout=10) as plain:
-        stream = tls.wrap_socket(plain, server_hostname="mesh.plait.dev") if tls else plain
+    with contextlib.ExitStack() as stack:
+        stream = stack.enter_context(socket.create_connection(address, timeout=10))
+        if tls:
+            stream = stack.enter_context(tls.wrap_socket(stream, server_hostname="mesh.plait.dev"))
         lines = [f"{method} {path} HTTP/1.1", f"Host: {authority}", "Connection: close"]
         lines += [f"{name}: {value}" for name, value in headers]
         stream.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
-        response = http.client.HTTPResponse(stream, method=method)
+        response = stack.enter_context(contextlib.closing(http.client.HTTPResponse(stream, method=method)))
         response.begin()
         body = response.read()
         pairs = tuple(response.getheaders())
-        stream.close()
     from_app = any(name.lower() == "x-app" for name, _ in pairs)
     return Answer(response.status, pairs, body, json.loads(body) if from_app else {})
 

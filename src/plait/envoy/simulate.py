@@ -89,7 +89,10 @@ def simulate(resources: ResourceSet, call: Call) -> Outcome:
     if listener is None:
         return Outcome(reason=f"no listener takes {call.direction} calls to port {call.port}")
     connection = chains.Connection(
-        address=call.address or "127.0.0.1", port=call.port, tls=call.tls, server_name=call.server_name
+        address=call.address or "127.0.0.1",
+        port=call.port,
+        tls=call.tls,
+        server_name=call.server_name if call.tls else "",
     )
     chain = chains.choose(listener, connection)
     if chain is None:

@@ -7,8 +7,10 @@ import asyncio
 import socket
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import cast
 
 import pytest
+import uvloop
 from dnslib import EDNS0, QTYPE, RCODE, RR, A, DNSRecord
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,8 +49,7 @@ class Resolver(asyncio.DatagramProtocol):
         self.asked: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self.transport = transport
+        self.transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
         self.asked.append(data)
@@ -275,6 +276,44 @@ def test_port_taken_names_the_holder():
             assert caught.group_contains(RefusedError, match="listens there")
 
     run(check)
+
+
+def test_greedy_client_costs_only_itself():
+    """Who has too many questions open is refused more, at once, while others are answered."""
+
+    async def check() -> None:
+        server = DnsServer(
+            known,
+            address="127.0.0.1",
+            port=0,
+            upstream=Upstream(lambda: []),
+            settings=DnsSettings(in_hand=3, deadline=1),
+        )
+        stuck = question("stuck.default.svc.cluster.local", edns=1232)
+        async with asyncio.TaskGroup() as group:
+            waiting = [group.create_task(server.answer("10.5.0.2", stuck)) for _ in range(3)]
+            await asyncio.sleep(0)
+            refused = await server.answer("10.5.0.2", question(REVIEWS))
+            assert refused is not None
+            assert refused[3] & 0x0F == RCODE.SERVFAIL
+            assert DNSRecord.parse(await server.answer("10.5.0.3", question(REVIEWS))).rr
+            for task in waiting:
+                task.cancel()
+        assert DNSRecord.parse(await server.answer("10.5.0.2", question(REVIEWS))).rr
+
+    run(check)
+
+
+def test_serves_under_uvloop():
+    """The agent's event loop is uvloop: UDP, TCP and forwarding work on it too."""
+
+    async def check() -> None:
+        async with serving(Resolver()) as server:
+            assert DNSRecord.parse(await ask_udp(server, question(REVIEWS))).rr
+            assert DNSRecord.parse(await ask_tcp(server, question(REVIEWS))).rr
+            assert DNSRecord.parse(await ask_udp(server, question("example.com"))).rr
+
+    uvloop.run(check())
 
 
 def test_noise_does_not_end_the_server():

@@ -34,7 +34,7 @@ _LOCALHOST = Answer(kind="mesh", addresses=("127.0.0.1", "::1"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DnsSettings:
-    """The fixed numbers of a DNS server: lives of answers, limits of time and of work in hand."""
+    """The fixed numbers of a DNS server: lives of answers, limits of time and of one client's questions in hand."""
 
     domain: str = "cluster.local"
     networks: tuple[str, ...] = ("240.240.0.0/16",)
@@ -42,7 +42,7 @@ class DnsSettings:
     missing_ttl: int = 2
     deadline: float = 1.0
     idle: float = 10.0
-    in_hand: int = 512
+    in_hand: int = 128
 
 
 class DnsServer:
@@ -63,7 +63,7 @@ class DnsServer:
         self._upstream = upstream
         self._settings = settings or DnsSettings()
         self._networks = [ipaddress.ip_network(network) for network in self._settings.networks]
-        self._in_hand = 0
+        self._in_hand: collections.Counter[str] = collections.Counter()
         self._group: asyncio.TaskGroup | None = None
         self.listening = asyncio.Event()
         self.counts: collections.Counter[str] = collections.Counter()
@@ -92,10 +92,10 @@ class DnsServer:
         if question is None:
             self.counts["noise"] += 1
             return None
-        if self._in_hand >= self._settings.in_hand:
+        if self._in_hand[client] >= self._settings.in_hand:
             self.counts["refused"] += 1
             return messages.failure(question, messages.SERVFAIL, "too many questions at once")
-        self._in_hand += 1
+        self._in_hand[client] += 1
         try:
             reply = await self._answered(client, question, stream=stream)
         except Exception:  # noqa: BLE001 - whatever it was costs this question only
@@ -103,7 +103,9 @@ class DnsServer:
             _log.exception("answering a DNS question failed")
             reply = messages.failure(question, messages.SERVFAIL, "the DNS server failed")
         finally:
-            self._in_hand -= 1
+            self._in_hand[client] -= 1
+            if not self._in_hand[client]:
+                del self._in_hand[client]
         return reply
 
     async def _answered(self, client: str, question: Question, *, stream: bool) -> bytes:

@@ -19,6 +19,7 @@ from plait.errors import DeadlineError, ForbiddenError, PlaitError, UnreachableE
 from plait.identity.spiffe import parse_node
 
 SERVICE: Final = "plait.v1.Node"
+READY: Final = grpc.ChannelConnectivity.READY
 Document = Mapping[str, Any]
 
 _CODES: Final[Mapping[type[PlaitError], grpc.StatusCode]] = {
@@ -157,7 +158,13 @@ class NodeClient:
             try:
                 return json.loads(await call(raw, timeout=self._limit, wait_for_ready=True))
             except grpc.aio.AioRpcError as error:
+                if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED and channel.get_state() != READY:
+                    raise _unreachable("no connection in time") from error
                 raise _raised(error) from error
+
+
+def _unreachable(details: str) -> UnreachableError:
+    return UnreachableError(f"control cannot be reached: {details}", "see whether it runs: `plait status`")
 
 
 def _raised(error: grpc.aio.AioRpcError) -> PlaitError:
@@ -173,5 +180,5 @@ def _raised(error: grpc.aio.AioRpcError) -> PlaitError:
         if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
             return DeadlineError("control did not answer in time", "see whether it runs: `plait status`")
         if error.code() == grpc.StatusCode.UNAVAILABLE:
-            return UnreachableError(f"control cannot be reached: {details}", "see whether it runs: `plait status`")
+            return _unreachable(details)
         return PlaitError(f"control failed: {details}", "its log says more")

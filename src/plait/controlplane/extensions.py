@@ -13,7 +13,7 @@ from plait.controlplane.reconcile import Reconciler
 
 
 def add_extensions(
-    app: FastAPI, reconciler: Reconciler, connections: Connections, publisher: Publisher, bundle: str
+    app: FastAPI, reconciler: Reconciler, connections: Connections, publisher: Publisher, *, bundle: str
 ) -> None:
     """Add the routes."""
 

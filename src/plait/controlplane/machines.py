@@ -6,7 +6,7 @@ lists the service accounts (`NAMESPACE/NAME`, `*` for any) that it may get certi
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -17,6 +17,7 @@ from plait.controlplane.objects import Objects
 from plait.controlplane.seed import document
 from plait.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError
 from plait.identity.authority import CertificateAuthority
+from plait.identity.spiffe import node_id
 from plait.model.ids import Identity
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,13 @@ class Machines:
     """What machines ask of the control process."""
 
     def __init__(
-        self, objects: Objects, authority: CertificateAuthority, *, trust_domain: str, mesh_range: str
+        self,
+        objects: Objects,
+        authority: CertificateAuthority,
+        *,
+        trust_domain: str,
+        mesh_range: str,
+        reached: Callable[[int], Awaitable[None]],
     ) -> None:
         self._objects = objects
         self._authority = authority
@@ -70,7 +77,7 @@ class Machines:
         metadata["annotations"] = {**metadata.get("annotations", {}), ALLOW: allow}
         status = {"addresses": [{"type": "InternalIP", "address": address}]} if address else {}
         stored = await self._objects.put({**existing, "metadata": metadata, "status": status})
-        identity = f"spiffe://{self._trust_domain}/plait/node/{node}"
+        identity = node_id(self._trust_domain, node)
         chain = self._authority.sign(csr.encode(), identity).decode()
         return Membership(
             node=node,
@@ -80,17 +87,27 @@ class Machines:
             trust_domain=self._trust_domain,
         )
 
-    async def renew(self, node: str, csr: str) -> str:
+    async def renew(self, node: str, request: bytes) -> bytes:
         """A new certificate for the machine itself."""
         await self._node(node)
-        return self._authority.sign(csr.encode(), f"spiffe://{self._trust_domain}/plait/node/{node}").decode()
+        return self._authority.sign(request, node_id(self._trust_domain, node))
 
-    async def sign(self, node: str, csr: str, namespace: str, service_account: str) -> str:
+    async def settings(self, node: str) -> Mapping[str, Any]:
+        """What the machine must know of the mesh."""
+        machine = await self._node(node)
+        return {
+            "cidr": machine.get("spec", {}).get("podCIDR", ""),
+            "trustDomain": self._trust_domain,
+            "clusterDomain": "cluster.local",
+            "bundle": self._authority.bundle.decode(),
+        }
+
+    async def sign(self, node: str, request: bytes, namespace: str, service_account: str) -> bytes:
         """A certificate chain for a workload of that machine; raises ForbiddenError if it may not have it."""
         machine = await self._node(node)
         self._check_allowed(machine, namespace, service_account)
         identity = Identity(trust_domain=self._trust_domain, namespace=namespace, service_account=service_account)
-        return self._authority.sign(csr.encode(), str(identity)).decode()
+        return self._authority.sign(request, str(identity))
 
     async def register(self, node: str, entry: Mapping[str, Any]) -> Mapping[str, Any]:
         """Write a workload's WorkloadEntry, with the account and the services it names if they are missing."""
@@ -119,7 +136,7 @@ class Machines:
         self._check_owner(node, existing)
         await self._objects.delete(key)
 
-    async def report(self, node: str, edges: list[Mapping[str, Any]]) -> None:
+    async def report(self, node: str, edges: Sequence[Mapping[str, Any]]) -> None:
         """Take the machine's traffic statistics, newest replacing what it said before."""
         self.edges.take(node, edges)
 

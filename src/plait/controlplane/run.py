@@ -13,7 +13,7 @@ import psutil
 import uvloop
 
 from plait.ads.connections import ConnectionCallbacks, Connections
-from plait.ads.node_service import node_handler
+from plait.ads.node_service import handler as node_handler
 from plait.ads.transport import GrpcServer, TlsIdentity, server_credentials
 from plait.aio.supervise import supervise
 from plait.api.app import create_app
@@ -84,7 +84,7 @@ def listen_address(text: str | None) -> tuple[str, int] | None:
     if not text:
         return None
     host, colon, port = text.rpartition(":")
-    if not colon or text.endswith("]") or text.count(":") > 1 and not text.startswith("["):
+    if not colon or text.endswith("]") or (text.count(":") > 1 and not text.startswith("[")):
         host, port = text, "0"
     if not port.isdigit() or int(port) > 65534:
         raise PlaitError(f"--listen {text!r}: the port is not a number up to 65534", "write HOST or HOST:PORT")
@@ -179,7 +179,13 @@ async def _serve_ads(control: Control, outside: tuple[str, int] | None) -> list[
 
 async def _serve_api(control: Control, outside: tuple[str, int] | None) -> None:
     state, files = control.state, control.certificates.files
-    views = Views(control.publisher, control.connections, control.machines, control.objects, control.mesh.trust_domain)
+    views = Views(
+        control.publisher,
+        control.connections,
+        control.machines,
+        control.objects,
+        trust_domain=control.mesh.trust_domain,
+    )
     backend = Backend(
         store=control.store,
         authenticate=control.access.authenticate,
@@ -194,7 +200,9 @@ async def _serve_api(control: Control, outside: tuple[str, int] | None) -> None:
         create_token=control.access.create_token,
     )
     app = create_app(backend)
-    add_extensions(app, control.reconciler, control.connections, control.publisher, control.authority.bundle.decode())
+    add_extensions(
+        app, control.reconciler, control.connections, control.publisher, bundle=control.authority.bundle.decode()
+    )
     server = ApiServer(app)
     server.add_unix(state.api_socket)
     wanted = outside[1] if outside and outside[1] else state.remembered_port("api")

@@ -1,11 +1,12 @@
 """The objects that every mesh starts with."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from plait.errors import ConflictError
-from plait.store.store import ObjectKey, Store, Write
+from plait.store.store import Document, ObjectKey, Store, Write
 
+Finish = Callable[[Mapping[str, Any], Document | None], dict[str, Any]]
 ROOT_NAMESPACE = "istio-system"
 SYSTEM_NAMESPACE = "plait-system"
 CONTROLLER = "plait.dev/gateway"
@@ -40,7 +41,7 @@ def first_objects(*, strict: bool) -> Iterator[dict[str, Any]]:
         )
 
 
-async def seed(store: Store, finish: Any, *, strict: bool) -> None:
+async def seed(store: Store, finish: Finish, *, strict: bool) -> None:
     """Write the first objects of a new mesh, once: whatever a user removes later stays removed.
 
     `finish` completes a document's metadata as the API does on creation.
@@ -50,6 +51,6 @@ async def seed(store: Store, finish: Any, *, strict: bool) -> None:
         return
     objects = [*first_objects(strict=strict), mark]
     try:
-        await store.commit([Write(key=key_of(item), document=finish(item), expected=0) for item in objects])
+        await store.commit([Write(key=key_of(item), document=finish(item, None), expected=0) for item in objects])
     except ConflictError:
         return

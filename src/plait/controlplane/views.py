@@ -38,7 +38,7 @@ class Views:
     """Puts answers together from the parts that know."""
 
     def __init__(
-        self, publisher: Publisher, connections: Connections, machines: Machines, objects: Objects, trust_domain: str
+        self, publisher: Publisher, connections: Connections, machines: Machines, objects: Objects, *, trust_domain: str
     ) -> None:
         self._publisher = publisher
         self._connections = connections

@@ -12,8 +12,10 @@ equal snapshot, whatever the order and grouping of the changes that led to it. T
 for several threads.
 """
 
+import gc
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from plait.model.ids import Origin
@@ -66,6 +68,10 @@ class Builder:
 
     def update(self, upserts: Iterable[Resource], deletes: Iterable[Key] = ()) -> Built:
         """The mesh after deleting and then setting these objects."""
+        with _uncollected():
+            return self._update(upserts, deletes)
+
+    def _update(self, upserts: Iterable[Resource], deletes: Iterable[Key]) -> Built:
         stage = Stage(tables=self._tables, links=self._links, effects=Effects())
         dirty = Dirty()
         self._apply(stage, dirty, upserts=upserts, deletes=deletes)
@@ -137,6 +143,18 @@ class Builder:
             certificates=links.certificates.freeze(),
             workload_addresses=self._tables.workloads.ranges() if touched.everyone else former.workload_addresses,
         )
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No cyclic garbage collection meanwhile: an update makes no cycles, and a collection walks the whole mesh."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _touched(stage: Stage, dirty: Dirty, former: Snapshot) -> Touched:

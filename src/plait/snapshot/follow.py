@@ -3,6 +3,7 @@
 from plait.model.ids import ObjectName
 from plait.model.services import Workload
 from plait.snapshot.attach import is_gateway, is_service
+from plait.snapshot.declared import DeclaredWorkload
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.links import Stage
 from plait.snapshot.services import service_host
@@ -14,8 +15,10 @@ def follow_workloads(stage: Stage, dirty: Dirty) -> None:
     for name, former in dirty.former.items():
         now = tables.workloads.workloads.get(name)
         links.workloads.put(name, now.workload if now else None)
+        moved = _reached(former) != _reached(now)
         for item in (former, now):
             if item is not None:
+                stage.effects.hosts.update((item.workload.address,) if moved else ())
                 dirty.hosts.update(_hosts(stage, item.workload))
                 if item.workload.gateway is not None:
                     dirty.gateways.add(item.workload.gateway)
@@ -24,6 +27,11 @@ def follow_workloads(stage: Stage, dirty: Dirty) -> None:
         holder = tables.workloads.at(address)
         links.addresses.put(address, holder.workload.name if holder else None)
         dirty.hosts.update(tables.services.hosts_listing(address))
+
+
+def _reached(item: DeclaredWorkload | None) -> tuple[object, ...]:
+    """What those depend on who call the workload by its own address."""
+    return (item.workload.address, item.workload.identity, item.workload.in_mesh, item.workload.ports) if item else ()
 
 
 def _hosts(stage: Stage, workload: Workload) -> set[str]:

@@ -27,6 +27,8 @@ class References(Generic[Owner, Key]):
         """Set the keys that the owner names; none forgets the owner."""
         new = frozenset(keys)
         old = self._keys.get(owner, frozenset[Key]())
+        if new == old:
+            return
         for key in old - new:
             owners = self._owners[key]
             owners.discard(owner)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from plait.model.ids import ObjectName
 from plait.model.services import Service, ServicePort
 from plait.model.traffic import ClusterKey, Frontend, Rule
-from plait.snapshot.attach import is_service, takes
+from plait.snapshot.attach import is_gateway, is_service, takes
 from plait.snapshot.declared import DeclaredPort, DeclaredService
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.links import Stage
@@ -33,7 +33,7 @@ def resolve_routes(stage: Stage, dirty: Dirty) -> None:
         for parent in declared.parents if declared else ():
             if is_service(parent.reference) and changed[0]:
                 dirty.frontends.add(service_host(parent.name))
-            elif changed[1]:
+            if is_gateway(parent.reference) and changed[1]:
                 dirty.gateways.add(parent.name)
 
 

@@ -88,7 +88,10 @@ def _put(stage: Stage, service: Service, key: ClusterKey, *, endpoints: tuple[En
     if not stage.links.endpoints.put(key, endpoints):
         return
     if service.headless:
-        stage.effects.names.add(service.host)
+        workloads = {item.workload for listed in (former or (), endpoints) for item in listed}
+        instances = {f"{workload.rpartition('/')[2]}.{service.host}" for workload in workloads}
+        stage.effects.names.update(instances, (service.host,))
+        stage.effects.hosts.update(instances)
     if service.headless or service.resolution is Resolution.DNS or _outside(former or ()) != _outside(endpoints):
         stage.effects.hosts.add(service.host)
 

@@ -66,19 +66,18 @@ def _behind(snapshot: Snapshot, service: Service, port: int) -> tuple[Endpoint, 
 
 
 def _instance(snapshot: Snapshot, host: str) -> Workload | None:
-    """The workload that `WORKLOAD.SERVICE.NAMESPACE.svc.cluster.local` names, if the service is headless."""
+    """The workload that `WORKLOAD.SERVICE.NAMESPACE.svc.cluster.local` names, if it is behind that headless service."""
     first, _, rest = host.partition(".")
     service = snapshot.services.get(rest)
     if service is None or not service.headless:
         return None
-    workload = snapshot.workloads.get(ObjectName(namespace=service.name.namespace, name=first))
-    serves = workload is not None and rest in snapshot.serving.get(workload.name, ())
-    return workload if serves else None
+    name = ObjectName(namespace=service.name.namespace, name=first)
+    behind = (item for port in service.ports for item in _behind(snapshot, service, port.number))
+    return snapshot.workloads[name] if any(item.workload == str(name) for item in behind) else None
 
 
 def workloads_named(snapshot: Snapshot, host: str) -> tuple[Workload, ...]:
-    """The workloads that a host stands for one by one: one's own address, its name behind a headless service, or all
-    that a headless service has; none for other hosts."""
+    """The one workload that a host stands for, by its own address or its name behind a headless service; else none."""
     by_address = snapshot.addresses.get(host)
     if by_address is not None:
         return (snapshot.workloads[by_address],)

@@ -55,14 +55,12 @@ def _write_policies(stage: Stage, dirty: Dirty) -> None:
             links.policy_statuses[kind, namespace] = frozenset(tables_of[namespace])
 
 
-def _route_status(stage: Stage, route: DeclaredRoute) -> Status | None:
+def _route_status(stage: Stage, route: DeclaredRoute) -> Status:
     parents = [
         ParentStatus(parent=parent.written, conditions=conditions)
         for parent in route.parents
         if (conditions := _conditions(stage, route, parent))
     ]
-    if not parents:
-        return None
     return Status(kind=HTTP_ROUTE, name=route.name, generation=route.generation, parents=tuple(parents))
 
 

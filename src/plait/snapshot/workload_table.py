@@ -99,10 +99,9 @@ def _claimed(workload: Workload) -> set[ObjectName]:
 
 
 def _own(address: str) -> bool:
-    try:
-        return not ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
+    """Whether it is an IP address that no other workload of the mesh has."""
+    literal = address.replace(".", "").isdigit() or (":" in address and "/" not in address)
+    return literal and not address.startswith("127.") and address != "::1"
 
 
 def _wide(text: str) -> str:

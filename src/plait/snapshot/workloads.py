@@ -77,12 +77,16 @@ def selects(selector: Labels, labels: Labels) -> bool:
 
 def pairs(text: str) -> tuple[tuple[str, str], ...]:
     """The pairs of `a=b,c=d`; parts that are none are left out."""
+    if not text:
+        return ()
     parts = (part.partition("=") for part in text.split(",") if "=" in part)
     return tuple((key.strip(), value.strip()) for key, _, value in parts)
 
 
 def number_pairs(text: str) -> tuple[tuple[int, int], ...]:
     """The pairs of port numbers of `8080=31001,...`."""
+    if not text:
+        return ()
     numbers = ((_number(key), _number(value)) for key, value in pairs(text))
     return tuple(pair for pair in numbers if all(pair))
 
@@ -95,9 +99,9 @@ def _ports(named: Mapping[str, int], notes: Mapping[str, str]) -> tuple[Workload
     published = dict(number_pairs(notes.get("published", "")))
     sidecars = dict(number_pairs(notes.get("sidecar-ports", "")))
     protocols = _protocols(notes.get("protocols", ""))
-    numbers = dict.fromkeys((*published, *sidecars, *protocols), "")
     listed = [(number, name) for name, number in named.items()]
-    listed += [(number, name) for number, name in numbers.items() if number not in named.values()]
+    unnamed = {*published, *sidecars, *protocols}.difference(named.values())
+    listed += [(number, "") for number in unnamed]
     return tuple(
         WorkloadPort(
             number=number,
@@ -111,11 +115,15 @@ def _ports(named: Mapping[str, int], notes: Mapping[str, str]) -> tuple[Workload
 
 
 def _protocols(text: str) -> Mapping[int, Protocol]:
+    if not text:
+        return {}
     found = ((_number(key), declared_protocol(value)) for key, value in pairs(text))
     return {number: protocol for number, protocol in found if number and protocol}
 
 
 def _services(text: str) -> tuple[tuple[str, int, int], ...]:
+    if not text:
+        return ()
     found = ((*_service_port(key), _number(value)) for key, value in pairs(text))
     return tuple(sorted(entry for entry in found if all(entry)))
 

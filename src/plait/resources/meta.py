@@ -1,6 +1,6 @@
 """What every object has: apiVersion, kind, metadata, and for most kinds a status that the mesh writes."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -74,7 +74,8 @@ class KubernetesObject(Model):
     """Kind, like `HTTPRoute`."""
     metadata: ObjectMeta = ObjectMeta()
     """Name, labels and book-keeping."""
-    status: Annotated[dict[str, Any] | None, Field(description="Written by the mesh; ignored on input.")] = None
+    status: dict[str, Any] | None = None
+    """Written by the mesh; ignored on input."""
 
 
 class LabelSelectorRequirement(Model):

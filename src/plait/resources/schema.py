@@ -5,12 +5,27 @@ in the annotations; what it cannot say is in `broken()`, the counterpart of the 
 their wording. `validation.py` runs `broken()` of every model inside a document and turns all findings into violations.
 """
 
+import ast
+import inspect
 import re
+import textwrap
 from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
 from typing import Annotated, Any, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationInfo, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    StrictBool,
+    StrictInt,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from plait.resources.regex import regex_problem
 
@@ -37,7 +52,7 @@ class Model(BaseModel):
         alias_generator=camel_case,
         extra="forbid",
         frozen=True,
-        use_attribute_docstrings=True,
+        defer_build=True,
     )
 
     def broken(self) -> Iterator[Finding]:
@@ -52,9 +67,40 @@ class Model(BaseModel):
                 raise PydanticCustomError(BROKEN_RULES, "breaks a rule", {"findings": findings})
         return self
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The schema with the texts that stand under the fields as their descriptions."""
+        made = handler(schema)
+        resolved = handler.resolve_ref_schema(made)
+        properties: dict[str, JsonSchemaValue] = resolved.get("properties", {})
+        for name, text in field_texts(cls).items():
+            field = properties.get(camel_case(name)) or properties.get(cls.model_fields[name].alias or "")
+            if field is not None:
+                field["description"] = text
+        return made
+
     def given(self, field: str) -> bool:
         """Whether the document sets the field (CEL's `has`)."""
         return field in self.model_fields_set
+
+
+@cache
+def field_texts(model: type[BaseModel]) -> dict[str, str]:
+    """The text under each field of a model, its bases' included; read from the source only when asked for."""
+    texts: dict[str, str] = {}
+    for parent in reversed(model.__mro__):
+        if issubclass(parent, Model) and parent is not Model:
+            body = ast.parse(textwrap.dedent(inspect.getsource(parent))).body[0]
+            texts.update(_texts_in(body) if isinstance(body, ast.ClassDef) else {})
+    return {name: text for name, text in texts.items() if name in model.model_fields}
+
+
+def _texts_in(body: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for statement, following in pairwise(body.body):
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            value = following.value if isinstance(following, ast.Expr) else None
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                yield statement.target.id, inspect.cleandoc(value.value)
 
 
 def when(broken: bool, problem: str, *path: str | int) -> Iterator[Finding]:

@@ -14,7 +14,8 @@ from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 
-from plait.compiler import http, metrics, routes, tls
+from plait.compiler import http, inbound_http, metrics, routes, tls
+from plait.compiler.policies import authorization
 from plait.envoy import names, proto
 from plait.model.gateways import GatewayListener
 from plait.model.traffic import Rule
@@ -86,7 +87,7 @@ def _requests(view: View, routes_name: str) -> listener_components_pb2.Filter:
     message.stream_idle_timeout.CopyFrom(proto.seconds(300))
     message.http2_protocol_options.max_concurrent_streams.CopyFrom(proto.number(_MAX_STREAMS))
     http.routes_by_name(message, routes_name)
-    return http.network_filter(http.add_filters(message, ()))
+    return http.network_filter(http.add_filters(message, inbound_http.filters()))
 
 
 def route_configurations(view: View, clusters: routes.Clusters) -> Iterator[route_pb2.RouteConfiguration]:
@@ -94,24 +95,26 @@ def route_configurations(view: View, clusters: routes.Clusters) -> Iterator[rout
     for port, items in _ports(view).items():
         plain = [item for item in items if not item.tls]
         if plain:
-            yield _configuration(names.gateway_route(port), plain, clusters)
+            yield _configuration(names.gateway_route(port), plain, view, clusters)
         for item in items:
             if item.tls:
-                yield _configuration(names.gateway_route(port, item.name), [item], clusters)
+                yield _configuration(names.gateway_route(port, item.name), [item], view, clusters)
 
 
 def _configuration(
-    name: str, items: Sequence[GatewayListener], clusters: routes.Clusters
+    name: str, items: Sequence[GatewayListener], view: View, clusters: routes.Clusters
 ) -> route_pb2.RouteConfiguration:
-    hosts = [_host(host, item, clusters) for host, item in _hosts(items)]
+    hosts = [_host(host, item, view, clusters) for host, item in _hosts(items)]
     message = routes.configuration(name, hosts)
     message.ignore_port_in_host_matching = True
     return message
 
 
-def _host(host: str, item: GatewayListener, clusters: routes.Clusters) -> route_components_pb2.VirtualHost:
-    chosen = [routes.route(rule, clusters, item.port) for rule in _rules(host, item)]
-    return routes.virtual_host(host or "any", (host or "*",), chosen)
+def _host(host: str, item: GatewayListener, view: View, clusters: routes.Clusters) -> route_components_pb2.VirtualHost:
+    place = authorization.Place(port=item.port, http=True)
+    chosen = (routes.route(rule, clusters, item.port) for rule in _rules(host, item))
+    governed = [authorization.on_route(route, view.policies, place) for route in chosen]
+    return routes.virtual_host(host or "any", (host or "*",), governed)
 
 
 def covers(pattern: str, host: str) -> bool:

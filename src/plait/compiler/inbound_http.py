@@ -4,8 +4,6 @@ The two RBAC filters are always there and empty; rules are in the route configur
 that a changed policy is in force at once on open connections, with no listener changed and nothing drained.
 """
 
-from typing import Final
-
 from envoy.config.accesslog.v3 import accesslog_pb2
 from envoy.config.core.v3 import base_pb2, substitution_format_string_pb2
 from envoy.config.listener.v3 import listener_components_pb2
@@ -16,10 +14,12 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from plait.compiler import http, metrics, routes
 from plait.compiler.policies import authorization
 from plait.envoy import names, proto
-from plait.model.security import Action
 from plait.model.view import InboundPort, View
 
-FILTERS: Final = ((Action.DENY, "plait.deny"), (Action.ALLOW, "plait.allow"))
+
+def filters() -> list[http_connection_manager_pb2.HttpFilter]:
+    """The filters that ask for authorization policies."""
+    return [http.http_filter(name, rbac_pb2.RBAC()) for _, name in authorization.FILTERS]
 
 
 def network_filter(view: View, port: int, *, secure: bool) -> listener_components_pb2.Filter:
@@ -33,8 +33,7 @@ def network_filter(view: View, port: int, *, secure: bool) -> listener_component
     if secure:
         message.local_reply_config.mappers.append(_explain_denial())
     http.routes_by_name(message, names.inbound_route(port))
-    filters = [http.http_filter(name, rbac_pb2.RBAC()) for _, name in FILTERS]
-    return http.network_filter(http.add_filters(message, filters))
+    return http.network_filter(http.add_filters(message, filters()))
 
 
 def _explain_denial() -> http_connection_manager_pb2.ResponseMapper:
@@ -68,11 +67,6 @@ def route_configuration(port: InboundPort) -> route_pb2.RouteConfiguration:
     route = route_components_pb2.Route(
         name=routes.DEFAULT_ROUTE, match=route_components_pb2.RouteMatch(prefix=""), route=action
     )
-    place = authorization.Place(port=port.number, http=True)
-    for wanted, name in FILTERS:
-        rules = authorization.rules(port.policies, wanted, place)
-        if rules is not None:
-            config = rbac_pb2.RBACPerRoute(rbac=rbac_pb2.RBAC(rules=rules))
-            route.typed_per_filter_config[name].CopyFrom(proto.packed(config))
+    authorization.on_route(route, port.policies, authorization.Place(port=port.number, http=True))
     host = routes.virtual_host("app", ("*",), [route])
     return routes.configuration(names.inbound_route(port.number), [host])

@@ -15,6 +15,7 @@ from typing import Final
 
 from envoy.config.rbac.v3 import rbac_pb2
 from envoy.config.route.v3 import route_components_pb2
+from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac_pb2
 from envoy.type.matcher.v3 import path_pb2, string_pb2
 
 from plait.envoy import names, proto
@@ -22,6 +23,9 @@ from plait.model.security import Action, AuthorizationPolicy, AuthorizationRule,
 
 Permission = rbac_pb2.Permission
 Principal = rbac_pb2.Principal
+
+FILTERS: Final = ((Action.DENY, "plait.deny"), (Action.ALLOW, "plait.allow"))
+"""The HTTP filters that ask for policies, in their order; each takes its rules from the route, by its own name."""
 
 _ACTIONS: Final = {Action.ALLOW: rbac_pb2.RBAC.ALLOW, Action.DENY: rbac_pb2.RBAC.DENY}
 
@@ -32,6 +36,18 @@ class Place:
 
     port: int
     http: bool
+
+
+def on_route(
+    message: route_components_pb2.Route, policies: Sequence[AuthorizationPolicy], place: Place
+) -> route_components_pb2.Route:
+    """Gives a route the rules that the filters read when a request takes it."""
+    for action, name in FILTERS:
+        found = rules(policies, action, place)
+        if found is not None:
+            config = http_rbac_pb2.RBACPerRoute(rbac=http_rbac_pb2.RBAC(rules=found))
+            message.typed_per_filter_config[name].CopyFrom(proto.packed(config))
+    return message
 
 
 def rules(policies: Iterable[AuthorizationPolicy], action: Action, place: Place) -> rbac_pb2.RBAC | None:

@@ -59,6 +59,9 @@ CODES = (
 def main(words: Sequence[str]) -> int:
     """Run a command line; returns the exit code."""
     arguments = with_optional_values(list(words)) or ["--help"]
+    if arguments[0] == "--version":
+        say(f"plait {__version__}")
+        return ExitCode.DONE
     application = build(arguments[0])
     command = typer.main.get_command(application)
     try:
@@ -71,6 +74,8 @@ def main(words: Sequence[str]) -> int:
     except typer.Abort:
         note("interrupted")
         return ExitCode.INTERRUPTED
+    except SystemExit:  # typer ends the process itself when nobody reads its help
+        return ExitCode.DONE
     return result if isinstance(result, int) else ExitCode.DONE
 
 
@@ -79,7 +84,7 @@ def build(word: str = "") -> typer.Typer:
     application = typer.Typer(
         name="plait", add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=SUMMARY
     )
-    application.callback(epilog=f"{EVERYWHERE}\n\n{CODES}")(_plait)
+    application.callback(epilog=f"{EVERYWHERE}\n\n{CODES}")(_describe)
     names = [word] if word in COMMANDS or word in GROUPS else [*QUICK_SUMMARIES, *COMMANDS, *GROUPS]
     for name in names:
         _register(application, name)
@@ -89,12 +94,10 @@ def build(word: str = "") -> typer.Typer:
 SUMMARY = "Plait, a service mesh: authenticated calls between services, routed and explained."
 
 
-def _plait(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
+def _describe(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
 ) -> None:
-    if version:
-        say(f"plait {__version__}")
-        raise typer.Exit
+    """Stand for what `main` does before any command."""
 
 
 def _register(application: typer.Typer, name: str) -> None:

@@ -13,7 +13,7 @@ from plait.cli import context, documents, durations, options
 from plait.cli.errors import UsageError
 from plait.cli.output import note, say
 from plait.cli.render import Output, show_value
-from plait.errors import DeadlineError, RefusedError
+from plait.errors import DeadlineError, InvalidInputError, RefusedError
 
 if TYPE_CHECKING:
     from plait.api.client import Client
@@ -45,15 +45,12 @@ def apply(  # noqa: PLR0913 - a typer command: its parameters are its options
         raise UsageError("--prune needs to know whose set this is", "add --owner NAME, the same each time")
     limit = None if wait is None else durations.seconds(wait)
     loaded = documents.read_correct(files, more)
-    request = {
-        "documents": [documents.with_source(document) for document in loaded],
-        "dryRun": dry_run,
-        "prune": prune,
-        "owner": owner,
-        "fieldManager": "plait",
-    }
+    values = [documents.with_source(document) for document in loaded]
     with context.current().client() as client:
-        answer: dict[str, Any] = dict(client.post("/plait/v1/apply", request))
+        try:
+            answer = client.apply(values, dryRun=dry_run, prune=prune, owner=owner, fieldManager="plait")
+        except InvalidInputError as error:
+            raise documents.located(error, loaded) from None
         if limit is not None and not dry_run:
             answer["settled"] = settled(client, answer.get("revision", 0), limit)
     _show(answer, output, dry_run=dry_run)
@@ -61,8 +58,7 @@ def apply(  # noqa: PLR0913 - a typer command: its parameters are its options
 
 def settled(client: "Client", revision: int, limit: float) -> Mapping[str, Any]:
     """Wait until every proxy that needs that revision holds it; raises DeadlineError, or RefusedError with reasons."""
-    request = {"revision": revision, "timeout": limit}
-    answer: Mapping[str, Any] = client.post("/plait/v1/wait", request, timeout=limit + 10)
+    answer: Mapping[str, Any] = client.wait(revision, timeout=limit)
     if refused := answer.get("refused") or ():
         reasons = "; ".join(f"{name['namespace']}/{name['name']}: {name['message']}" for name in refused)
         raise RefusedError(f"the change is stored, but proxies refused it: {reasons}", "see `plait proxy list`")
@@ -87,8 +83,5 @@ def _show(answer: Mapping[str, Any], output: Output, *, dry_run: bool) -> None:
     if (state := answer.get("settled")) is not None:
         proxies = state.get("proxies") or ()
         took = durations.short(float(state.get("seconds") or 0))
-        say(f"{_count(proxies)} in {took}." if proxies else "No proxy needs this change; nothing to wait for.")
-
-
-def _count(proxies: Sequence[str]) -> str:
-    return "1 proxy holds it" if len(proxies) == 1 else f"{len(proxies)} proxies hold it"
+        holders = "1 proxy holds it" if len(proxies) == 1 else f"{len(proxies)} proxies hold it"
+        say(f"{holders} in {took}." if proxies else "No proxy needs this change; nothing to wait for.")

@@ -2,8 +2,9 @@
 
 `--state-dir` and `--server` may stand anywhere before `--`; without them PLAIT_STATE_DIR and PLAIT_SERVER count, then
 the default place (`/var/lib/plait` for root, `$XDG_STATE_HOME/plait` or `~/.local/state/plait` for others). A server
-given by name is used with the token of PLAIT_TOKEN or PLAIT_TOKEN_FILE. Otherwise STATE/run/endpoints.json, which
-control writes, tells the way: its unix socket if we may open it, else TLS with the token it names.
+given by name is used with the token of PLAIT_TOKEN or PLAIT_TOKEN_FILE, and trusted by the root certificate in
+PLAIT_CA_FILE. Otherwise STATE/run/endpoints.json, which control writes, tells the way: its unix socket if we may open
+it, else TLS with the token it names.
 """
 
 import json
@@ -58,7 +59,7 @@ class Mesh:
         from plait.api.client import Client
 
         if self.server:
-            return Client(self.server, self._given_token())
+            return Client(self.server, self._given_token(), ca=self._authority({}))
         endpoints = self.endpoints()
         socket = str(endpoints.get("socket", ""))
         if socket and os.access(socket, os.R_OK | os.W_OK):
@@ -75,7 +76,12 @@ class Mesh:
                 "run as its owner, or have it started with `plait up --listen ADDRESS` and use a token",
             )
         token = self._given_token() or _read_token(Path(str(endpoints.get("token_file", ""))))
-        return Client(str(url), token)
+        return Client(str(url), token, ca=self._authority(endpoints))
+
+    def _authority(self, endpoints: Mapping[str, Any]) -> Path | None:
+        """The file with the root that signed the API's certificate: PLAIT_CA_FILE, else what the mesh says."""
+        given = self.environment.get("PLAIT_CA_FILE") or endpoints.get("ca_file")
+        return Path(str(given)) if given else None
 
     def _given_token(self) -> str | None:
         if token := self.environment.get("PLAIT_TOKEN"):

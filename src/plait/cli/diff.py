@@ -61,11 +61,18 @@ def _change(client: "Client", value: dict[str, Any], default_namespace: str) -> 
         before = client.get(path)
     except NotFoundError:
         before = None
-    after = value if before is None else client.apply(path, value, dry_run=True)
+    after = value if before is None else _would_be(client, path, value)
     old, new = _clean(before), _clean(after)
     if old == new:
         return None
     return {"object": f"{kind} {namespace}/{metadata.get('name')}", "before": old, "after": new}
+
+
+def _would_be(client: "Client", path: str, value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the server says the object becomes."""
+    query = {"dryRun": "All", "fieldManager": "plait", "force": "true"}
+    headers = {"content-type": "application/apply-patch+yaml"}
+    return client.request("PATCH", path, body=value, query=query, headers=headers)
 
 
 def _clean(value: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ import typer
 from plait.cli import context, options
 from plait.cli.errors import ExitCode
 from plait.cli.examine import EXAMINATIONS, Finding
-from plait.cli.output import note, say
+from plait.cli.output import counted, note, say
 from plait.cli.render import Column, Output, column, show_rows
 
 COLUMNS = (
@@ -35,7 +35,7 @@ def doctor(
     problems = [finding for finding in findings if finding.state == "problem"]
     if output in (Output.TABLE, Output.WIDE):
         _advise(findings)
-        say("No problems." if not problems else f"{len(problems)} problem{'s' if len(problems) > 1 else ''}.")
+        say("No problems." if not problems else f"{counted(len(problems), 'problem')}.")
     if problems:
         raise typer.Exit(ExitCode.FOUND)
 

@@ -6,12 +6,15 @@ part of what makes two objects equal.
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from plait.cli.errors import UsageError
 from plait.errors import InvalidInputError
 from plait.resources.parse import SOURCE_ANNOTATION, write_source
+from plait.resources.paths import line_of
+from plait.resources.violations import Violation
 from plait.resources.yaml import Document, Loaded, load_paths
 
 
@@ -39,6 +42,21 @@ def with_source(document: Document) -> dict[str, Any]:
     metadata = dict(value.get("metadata") or {})
     annotations = {**(metadata.get("annotations") or {}), SOURCE_ANNOTATION: write_source(document)}
     return {**value, "metadata": {**metadata, "annotations": annotations}}
+
+
+def located(error: InvalidInputError, documents: Sequence[Document]) -> InvalidInputError:
+    """The error with each mistake on its own line: what is sent names only the lines of list items."""
+    return InvalidInputError(
+        [_located(found, documents) if isinstance(found, Violation) else found for found in error.violations]
+    )
+
+
+def _located(violation: Violation, documents: Sequence[Document]) -> Violation:
+    within = [document for document in documents if document.file == violation.file and document.line <= violation.line]
+    if not within or not violation.path:
+        return violation
+    document = max(within, key=lambda document: document.line)
+    return replace(violation, line=line_of(violation.path, document.lines) or violation.line)
 
 
 def label(document: dict[str, Any]) -> str:

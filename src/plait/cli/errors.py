@@ -7,7 +7,7 @@
 
 from enum import IntEnum
 
-from plait.cli.output import note
+from plait.cli.output import counted, note
 from plait.errors import InvalidInputError, PlaitError
 
 
@@ -50,8 +50,7 @@ def describe(error: PlaitError) -> str:
     """What is printed of an error: one line and a hint, or every violation and their number."""
     if isinstance(error, InvalidInputError):
         lines = [str(violation) for violation in error.violations]
-        count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
-        return "\n".join([*lines, f"{count} found; nothing was applied"])
+        return "\n".join([*lines, f"{counted(len(lines), 'mistake')} found; nothing was applied"])
     lines = [f"error: {error.problem}"]
     if error.remedy:
         lines.append(f"  hint: {error.remedy}")

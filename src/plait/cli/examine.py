@@ -139,7 +139,7 @@ def control(mesh: Mesh) -> Iterator[Finding]:
         return
     try:
         with mesh.client() as client:
-            status, proxies = client.get("/plait/v1/status"), client.get("/plait/v1/proxies")
+            status, proxies = client.status(), client.proxies()
     except PlaitError as error:
         yield Finding(check="mesh", state="problem", detail=error.problem, remedy=error.remedy)
         return

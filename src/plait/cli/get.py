@@ -13,8 +13,6 @@ from plait.errors import NotFoundError
 if TYPE_CHECKING:
     from plait.api.client import Client
 
-TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io, application/json"
-
 
 def get(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="workloads, services, httproutes, ...")],
@@ -35,16 +33,12 @@ def get(
         if output in (Output.JSON, Output.YAML):
             show_value(client.get(path), output)
         else:
-            show_server_table(client.get(path, accept=TABLE), output, everywhere=everywhere and place.namespaced)
+            show_server_table(client.table(path), output, everywhere=everywhere and place.namespaced)
 
 
 def workloads(client: "Client", namespace: str | None, name: str | None) -> list[Mapping[str, Any]]:
     """Workloads of a namespace (None: all); raises NotFoundError for a name that is not there."""
-    rows = [
-        row
-        for row in client.get("/plait/v1/workloads")
-        if namespace in (None, row["namespace"]) and name in (None, row["name"])
-    ]
+    rows = [row for row in client.workloads() if namespace in (None, row["namespace"]) and name in (None, row["name"])]
     if name and not rows:
         where = f"in the namespace {namespace}" if namespace else "in any namespace"
         raise NotFoundError(f"no workload {name!r} {where}", "see `plait get workloads -A`")

@@ -111,4 +111,4 @@ def _change(client: "Client", data: Mapping[str, str | None]) -> None:
         client.patch(f"{MAPS}/{NAME}", {"data": data})
     except NotFoundError:
         metadata = {"name": NAME, "namespace": NAMESPACE}
-        client.post(MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(data)})
+        client.create(MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(data)})

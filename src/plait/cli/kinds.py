@@ -6,7 +6,7 @@ Kinds this release knows come from its own registry; for any other the API is as
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from plait.cli.errors import UsageError
 from plait.resources import registry
@@ -27,9 +27,10 @@ class Place:
 
     def path(self, namespace: str | None, name: str = "") -> str:
         """The path of its objects: of one namespace, or (None) of all."""
-        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        middle = f"/namespaces/{namespace}" if self.namespaced and namespace is not None else ""
-        return f"{root}{middle}/{self.plural}{'/' + name if name else ''}"
+        from plait.api.client import object_path
+
+        within = (namespace or "") if self.namespaced else ""
+        return object_path(self.group, self.version, self.plural, namespace=within, name=name)
 
 
 def place(word: str, client: "Client | None") -> Place:
@@ -46,29 +47,18 @@ def place(word: str, client: "Client | None") -> Place:
 
 def _served(client: "Client") -> Mapping[str, Place]:
     """All kinds the API serves, by each of their names."""
-    groups = [("", "v1", "/api/v1")]
-    for group in client.get("/apis").get("groups", ()):
-        version = group["preferredVersion"]
-        groups.append((group["name"], version["version"], f"/apis/{version['groupVersion']}"))
     found = dict[str, Place]()
-    for group, version, path in groups:
-        for resource in client.get(path).get("resources", ()):
-            if "/" not in resource["name"]:
-                found |= _named(resource, group, version)
+    for kind in client.kinds():
+        served = Place(
+            group=kind["group"],
+            version=kind["version"],
+            plural=kind["name"],
+            kind=kind["kind"],
+            namespaced=kind["namespaced"],
+        )
+        for name in (kind["name"], kind["kind"].lower(), kind.get("singularName"), *kind.get("shortNames", ())):
+            found.setdefault(str(name), served)
     return found
-
-
-def _named(resource: Mapping[str, Any], group: str, version: str) -> dict[str, Place]:
-    entry = Place(
-        group=group, version=version, plural=resource["name"], kind=resource["kind"], namespaced=resource["namespaced"]
-    )
-    names = [
-        resource["name"],
-        resource["kind"].lower(),
-        resource.get("singularName", ""),
-        *resource.get("shortNames", ()),
-    ]
-    return {name: entry for name in names if name}
 
 
 def _proposal(name: str, served: Mapping[str, Place]) -> str:

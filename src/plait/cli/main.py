@@ -11,7 +11,7 @@ from importlib import import_module
 
 from plait.cli import context
 from plait.cli.errors import ExitCode, report
-from plait.cli.output import note
+from plait.cli.output import ReaderGone, note
 from plait.errors import PlaitError
 
 QUICK = {
@@ -48,9 +48,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         note("interrupted")
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except ReaderGone:
         return ExitCode.DONE
+    except Exception as error:
+        if os.environ.get("PLAIT_DEBUG"):
+            raise
+        note(f"error: plait itself failed: {type(error).__name__}: {error}")
+        note("  hint: run it again with PLAIT_DEBUG=1 and report what it prints")
+        return ExitCode.OWN_FAILURE if command in CARRIERS else ExitCode.FOUND
 
 
 def _dispatch(command: str, words: Sequence[str]) -> int:

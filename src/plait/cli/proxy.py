@@ -1,6 +1,7 @@
 """`plait proxy`: the Envoys of the mesh, what each holds, and what it says."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ from plait.cli import context, options
 from plait.cli.output import note, say
 from plait.cli.render import Column, Output, Row, column, show_rows, show_value
 from plait.cli.why import where
+from plait.errors import ForbiddenError, NotFoundError
 
 group = typer.Typer(help="The proxies of the mesh: list, config, logs.", rich_markup_mode=None)
 
@@ -36,7 +38,7 @@ PROXIES = (
 def list_proxies(output: options.Format = Output.TABLE) -> None:
     """List the proxies: whether each is connected and holds its newest configuration."""
     with context.current().client() as client:
-        rows: list[Mapping[str, Any]] = list(client.get("/plait/v1/proxies"))
+        rows: list[Mapping[str, Any]] = list(client.proxies())
     show_rows(rows, PROXIES, output, empty="No proxies. Start a workload: plait run --name hello -- COMMAND...")
     if output in (Output.TABLE, Output.WIDE):
         for row in rows:
@@ -54,7 +56,7 @@ def config(
 ) -> None:
     """Show the whole configuration that a proxy holds."""
     with context.current().client() as client:
-        value = client.get(f"/plait/v1/proxies/{namespace}/{name}/config")
+        value = client.proxy_config(namespace, name)
     show_value(value, Output.JSON if output in (Output.TABLE, Output.WIDE) else output)
 
 
@@ -65,7 +67,22 @@ def logs(
     lines: Annotated[int, typer.Option("--tail", metavar="N", help="Only the last N lines; 0: all.")] = 100,
 ) -> None:
     """Show what the proxy of a workload of this machine wrote to its log."""
-    from plait.node import client
+    from plait.model.ids import ObjectName
+    from plait.node.state import NodeDirectory
 
-    for line in client.proxy_log(context.current().node_socket, namespace, name, lines=lines):
+    workload = ObjectName(namespace=namespace, name=name)
+    file = NodeDirectory(context.current().state_dir).workload(workload).envoy_log
+    for line in _last_lines(file, lines, workload=str(workload)):
         say(line)
+
+
+def _last_lines(file: Path, count: int, *, workload: str) -> list[str]:
+    try:
+        lines = file.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"no proxy of {workload} has run on this machine", "see the NODE of `plait get workloads -A -o wide`"
+        ) from None
+    except PermissionError:
+        raise ForbiddenError(f"{file} may not be read by you", "ask the owner of the mesh") from None
+    return lines[-count:] if count else lines

@@ -11,7 +11,7 @@ from plait.cli.render import Output, show_value, text
 def status(output: options.Format = Output.TABLE) -> None:
     """Show how the mesh is: its addresses, machines, proxies, and the limits of its capture mode."""
     with context.current().client() as client:
-        answer: Mapping[str, Any] = client.get("/plait/v1/status")
+        answer: Mapping[str, Any] = client.status()
     if output in (Output.JSON, Output.YAML):
         show_value(answer, output)
         return

@@ -32,7 +32,7 @@ def create(node: Node = "", allow: Allow = None, user: User = "", output: option
         check_identity(identity)
     body: dict[str, Any] = {"node": node, "allow": allow} if node else {"user": user}
     with context.current().client() as client:
-        answer = client.post("/plait/v1/tokens", body)
+        answer = client.create_token(body)
     if output in (Output.JSON, Output.YAML):
         show_value(answer, output)
         return

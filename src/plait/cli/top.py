@@ -74,5 +74,5 @@ EMPTY = "No calls in the last minute."
 
 
 def _edges(client: "Client") -> list[Mapping[str, Any]]:
-    edges: list[Mapping[str, Any]] = list(client.get("/plait/v1/edges"))
+    edges: list[Mapping[str, Any]] = list(client.edges())
     return sorted(edges, key=lambda edge: -float(edge["rate"]))

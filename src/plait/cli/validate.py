@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from plait.cli import documents, options
 from plait.cli.errors import CheckError
-from plait.cli.output import note, say
+from plait.cli.output import counted, note, say
 from plait.cli.render import Output, show_value
 from plait.resources.parse import validate as check
 
@@ -23,9 +23,8 @@ def validate(
     else:
         for violation in found:
             note(str(violation))
+    objects = counted(len(loaded.documents), "object")
     if found:
-        count = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
-        raise CheckError(f"{count} in {len(loaded.documents)} objects", "mend the lines above, then validate again")
+        raise CheckError(f"{counted(len(found), 'mistake')} in {objects}", "mend the lines above, then validate again")
     if output in (Output.TABLE, Output.WIDE):
-        objects = "1 object" if len(loaded.documents) == 1 else f"{len(loaded.documents)} objects"
         say(f"{objects}, no mistakes.")

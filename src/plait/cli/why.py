@@ -49,7 +49,7 @@ def why(  # noqa: PLR0913 - a typer command: its parameters are its options
         "jwtClaims": _claims(jwt_claims),
     }
     with context.current().client() as client:
-        answer: Mapping[str, Any] = client.post("/plait/v1/why", question)
+        answer: Mapping[str, Any] = client.why(question)
     if output in (Output.JSON, Output.YAML):
         show_value(answer, output)
         return

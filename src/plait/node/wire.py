@@ -80,7 +80,8 @@ def send(channel: socket.socket, message: Mapping[str, Any], fds: Sequence[int] 
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))
         sent = channel.sendmsg([data], [rights])
         data = data[sent:]
-    channel.sendall(data)
+    if data:  # an empty write fails when the other side has answered and left already
+        channel.sendall(data)
 
 
 def receive(channel: socket.socket, decoder: Decoder) -> list[tuple[Message, list[int]]] | None:
@@ -134,3 +135,8 @@ def listen(path: Path, *, mode: int, backlog: int = 64) -> socket.socket:
         os.umask(previous)
     channel.listen(backlog)
     return channel
+
+
+def forget(path: Path) -> None:
+    """Remove the file of a socket that nobody listens on any more."""
+    path.unlink(missing_ok=True)

@@ -22,13 +22,13 @@ async def drain(socket: Path) -> None:
     await http.ask_socket(socket, "/drain_listeners?graceful&skip_exit&inboundonly", method="POST")
 
 
-async def inbound_connections(socket: Path) -> tuple[int, int]:
+async def inbound_connections(socket: Path, outbound_port: int) -> tuple[int, int]:
     """How many connections to the app are open now, and how many there ever were, over all inbound listeners."""
     answer = await http.ask_socket(socket, f"/stats?format=json&filter=^listener\\..*({_ACTIVE}|{_TOTAL})$")
     active = total = 0
     for stat in json.loads(answer.body or b"{}").get("stats", []):
         name, value = str(stat.get("name", "")), int(stat.get("value", 0) or 0)
-        if ".admin." in name or names.OUTBOUND_LISTENER in name or "_15001." in name:
+        if ".admin." in name or names.OUTBOUND_LISTENER in name or f"_{outbound_port}." in name:
             continue
         active += value if name.endswith(_ACTIVE) else 0
         total += value if name.endswith(_TOTAL) else 0
@@ -45,3 +45,12 @@ async def configuration(socket: Path) -> Any:
     """Everything the Envoy holds, without private keys."""
     answer = await http.ask_socket(socket, "/config_dump?include_eds", patience=10.0)
     return answer.json()
+
+
+def last_words(log: Path) -> str:
+    """The last line that an Envoy printed, without its own prefix."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return lines[-1].rpartition("] ")[2][:300] if lines else ""

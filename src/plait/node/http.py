@@ -55,9 +55,7 @@ async def ask_socket(
     path: Path, target: str, *, method: str = "GET", document: Any = None, patience: float = 5.0
 ) -> Answer:
     """Ask the server on a unix socket; UnreachableError when it does not answer in time."""
-    body = b"" if document is None else json.dumps(document).encode()
-    head = f"{method} {target} HTTP/1.1\r\nHost: plait\r\nAccept: application/json\r\n"
-    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body or method != "GET" else ""
+    head, body = _request(method, target, document)
     try:
         async with asyncio.timeout(patience):
             channel = wire.connect(path, timeout=patience)
@@ -65,6 +63,27 @@ async def ask_socket(
             return await exchange(channel, head, body)
     except (OSError, TimeoutError, ValueError, EOFError) as error:
         raise UnreachableError(f"nothing answers at {path}: {error or 'timed out'}", "see `plait doctor`") from error
+
+
+async def converse(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: str, *, document: Any = None
+) -> Answer:
+    """Ask over streams that are open already (TLS): GET, or POST with a document. Closes them."""
+    try:
+        head, body = _request("GET" if document is None else "POST", target, document)
+        writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
+        await writer.drain()
+        return await _answer(reader)
+    finally:
+        writer.close()
+
+
+def _request(method: str, target: str, document: Any) -> tuple[str, bytes]:
+    body = b"" if document is None else json.dumps(document).encode()
+    head = f"{method} {target} HTTP/1.1\r\nHost: plait\r\nAccept: application/json\r\n"
+    if body or method != "GET":
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    return head, body
 
 
 async def _answer(reader: asyncio.StreamReader) -> Answer:

@@ -5,13 +5,15 @@ that the app does not wait for an interpreter. It forks the app into its place (
 orphans, and talks in JSON lines (see `wire`) with
 
     the agent   through the unix socket `socket`, as often as an agent connects (so an agent's restart changes nothing)
-                in  {"do": "start"|"status"|"end"} {"do": "signal", "number"}
+                in  {"do": "start", "document": what is to be started} {"do": "status"} {"do": "signal", "number"}
+                    {"do": "end", "code", "problem", "remedy"} while the app is held
                 out {"event": "held"|"started"|"exited"|"failed"|"signal"|"client gone", "pid", "code", ...}
     the client  through an inherited socket: in {"signal": number}, out the same events
 
 A client's SIGINT and SIGTERM are handed to the agent while one is connected, so that the endpoint leaves the mesh
 before the app hears of it; every other signal, and a second one, goes to the app at once. When the app ends, what
 is left of its processes is ended too; then the exit code is written to `exit_file` and told to everyone.
+With `idle` there is no app: a gateway's launcher only holds its client's signals and outlives the agent.
 With `replace` in the launch document the launcher becomes the command itself: that is how Envoys are started.
 """
 
@@ -51,6 +53,7 @@ class Launcher:
     killing: bool = False
     pending: int = 0
     abandoned: bool = False
+    idle: bool = False
 
     def run(self) -> int:
         """Serve until the app and all it left behind are gone; the launcher's own exit code."""
@@ -110,7 +113,7 @@ class Launcher:
             self._broadcast({"event": "client gone"})
         if self.outcome is not None or self._agents():
             return
-        if not self.pid:
+        if not self.pid and not self.idle:
             self.outcome = {"event": "failed", **_no_agent()}
         elif self.pending:
             self._signal(self.pending)
@@ -122,13 +125,17 @@ class Launcher:
 
     def _from_agent(self, channel: socket.socket, message: wire.Message) -> None:
         order = message.get("do")
-        if order == "start" and not self.pid and self.outcome is None:
+        if order == "start" and self.document.get("idle"):
+            self.idle = True
+            self._broadcast(self._status(), everyone=True)
+        elif order == "start" and not self.pid and self.outcome is None:
+            self.document.update(message.get("document") or {})
             self._start()
         elif order == "signal":
             self.pending = 0
             self._signal(int(message["number"]))
         elif order == "end" and not self.pid:
-            self.outcome = {"event": "exited", "code": int(message.get("code", 0))}
+            self.outcome = {"event": "failed" if message.get("problem") else "exited", **message}
         else:
             self._tell(channel, self._status())
 
@@ -159,13 +166,14 @@ class Launcher:
     def _status(self) -> dict[str, Any]:
         if self.outcome is not None:
             return self.outcome
-        state = {"event": "started", "pid": self.pid} if self.pid else {"event": "held"}
+        started = bool(self.pid) or self.idle
+        state = {"event": "started", "pid": self.pid} if started else {"event": "held"}
         return {**state, "pending": self.pending, "abandoned": self.abandoned}
 
     def _signal(self, number: int) -> None:
         if not self.pid:
             if number in (signal.SIGKILL, *_DRAINING_SIGNALS, signal.SIGHUP):
-                self.outcome = {"event": "exited", "code": 128 + number}
+                self.outcome = {"event": "exited", "code": 0 if self.idle else 128 + number}
             return
         if self.outcome is None:
             target = -self.pid if number in _TERMINAL_SIGNALS else self.pid
@@ -195,8 +203,9 @@ class Launcher:
         if self.outcome is not None:
             self._end_leftovers(signal.SIGKILL)
             return
-        if not self.pid or not self.abandoned:
-            self.outcome = None if self.pid or self._agents() else {"event": "failed", **_no_agent()}
+        started = bool(self.pid) or self.idle
+        if not started or not self.abandoned:
+            self.outcome = None if started or self._agents() else {"event": "failed", **_no_agent()}
             return
         self._signal(signal.SIGKILL if self.killing else signal.SIGTERM)
         if not self.killing:

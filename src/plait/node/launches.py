@@ -52,7 +52,13 @@ def spawn(
         os.close(source)
 
 
-@dataclass(slots=True)
+def disown(process: "subprocess.Popen[bytes]") -> int:
+    """Let a child live on after us: it is named by its number from now on, which is returned."""
+    process.returncode = 0  # else subprocess warns that it still runs, and collects it behind our back
+    return process.pid
+
+
+@dataclass(slots=True, eq=False)
 class Launch:
     """A conversation with one launcher. `state` is the last event it told."""
 
@@ -81,11 +87,17 @@ class Launch:
             await asyncio.get_running_loop().sock_sendall(self.channel, wire.encode(message))
 
     async def close(self) -> None:
-        """End the conversation, and collect the launcher if it is our child and has ended."""
+        """End the conversation with a launcher that has ended or is about to, and collect it if it is our child."""
         self.channel.close()
         if self.process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 await asyncio.to_thread(self.process.wait, _ANSWERS_WITHIN)
+
+    def leave(self) -> None:
+        """End the conversation; launcher and app live on."""
+        self.channel.close()
+        if self.process is not None:
+            disown(self.process)
 
 
 async def attach(path: Path, process: "subprocess.Popen[bytes] | None" = None) -> Launch:

@@ -1,80 +1,121 @@
-"""What the sidecars counted, in the form in which a machine reports it to control.
+"""Who calls whom: the counters of this machine's sidecars, read from their admin sockets and reported to control.
 
-Envoy's stats access logger keeps, per caller and callee, a counter of requests by response code and a histogram of
-durations; its admin endpoint prints them in Prometheus' text form (`/stats/prometheus?filter=mesh`, the histograms
-merged every few seconds). One edge is one combination of reporter, caller and callee:
-
-    {"reporter", "sourceWorkload", "sourcePrincipal", "destinationWorkload", "destinationService",
-     "requests": [{"code", "flags", "protocol", "count"}], "buckets": [[upper bound in ms, cumulative count]],
-     "sum": ms, "connections": n}
-
-All figures count from the start of that Envoy. A restart starts them anew, as Prometheus expects of counters.
+Counters are cumulative, as Envoy keeps them; control makes rates of them. One sample stands for one edge seen from one
+side: {reporter, sourceWorkload, sourcePrincipal, destinationWorkload, destinationService, requests: [{code, flags,
+protocol, count}], connections, bytesSent, bytesReceived, sum, buckets: [[bound, count]...] (-1: no bound)}.
 """
 
-import math
-from collections.abc import Iterator, Mapping
+import asyncio
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from prometheus_client.parser import text_string_to_metric_families
+from plait.errors import PlaitError
+from plait.node import admin
+from plait.node.surroundings import Control
+from plait.node.workload import Workload
 
-PATH: Final = "/stats/prometheus?filter=mesh&histogram_buckets=cumulative"
-EDGE_LABELS: Final = (
-    "reporter",
-    "source_workload",
-    "source_principal",
-    "destination_workload",
-    "destination_service",
-)
-_REQUESTS: Final = "envoy_mesh_requests_total"
-_CONNECTIONS: Final = "envoy_mesh_connections_total"
-_DURATION: Final = "envoy_mesh_request_duration_ms"
+log = logging.getLogger(__name__)
 
-Edge = dict[str, Any]
-
-
-def edges_in(text: str) -> list[Edge]:
-    """The edges in what an Envoy's admin endpoint printed."""
-    edges: dict[tuple[str, ...], Edge] = {}
-    for name, labels, value in _samples(text):
-        key = tuple(labels.get(label, "") for label in EDGE_LABELS)
-        edge = edges.setdefault(key, _empty(key))
-        if name == _REQUESTS:
-            edge["requests"].append(
-                {
-                    "code": labels.get("response_code", ""),
-                    "flags": labels.get("flags", ""),
-                    "protocol": labels.get("protocol", ""),
-                    "count": int(value),
-                }
-            )
-        elif name == _CONNECTIONS:
-            edge["connections"] += int(value)
-        elif name == f"{_DURATION}_sum":
-            edge["sum"] = value
-        elif name == f"{_DURATION}_bucket":
-            bound = float(labels["le"])
-            edge["buckets"].append([-1 if math.isinf(bound) else bound, int(value)])
-    return list(edges.values())
+EVERY: Final = 2.0
+_PREFIX: Final = "envoy_mesh_"
+_LINE: Final = re.compile(r"(\w+)\{(.*)\} (\S+)$")
+_LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_ESCAPED: Final = re.compile(r"\\(.)")
+_EDGE: Final = {
+    "reporter": "reporter",
+    "source_workload": "sourceWorkload",
+    "source_principal": "sourcePrincipal",
+    "destination_workload": "destinationWorkload",
+    "destination_service": "destinationService",
+}
+_TOTALS: Final = {
+    "connections_total": "connections",
+    "bytes_sent_total": "bytesSent",
+    "bytes_received_total": "bytesReceived",
+    "request_duration_ms_sum": "sum",
+}
 
 
-def _empty(key: tuple[str, ...]) -> Edge:
-    reporter, source, principal, destination, service = key
-    return {
-        "reporter": reporter,
-        "sourceWorkload": source,
-        "sourcePrincipal": principal,
-        "destinationWorkload": destination,
-        "destinationService": service,
-        "requests": [],
-        "connections": 0,
-        "buckets": [],
-        "sum": 0.0,
-    }
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line of Prometheus' text form."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
 
 
-def _samples(text: str) -> Iterator[tuple[str, Mapping[str, str], float]]:
-    lines = [line for line in text.splitlines() if line.startswith(("envoy_mesh_", "# TYPE envoy_mesh_"))]
-    for family in text_string_to_metric_families("\n".join([*lines, ""])):
-        for sample in family.samples:
-            if "reporter" in sample.labels:
-                yield sample.name, sample.labels, sample.value
+def parse(text: str) -> Iterator[Series]:
+    """The mesh's series in an Envoy's statistics."""
+    for line in text.splitlines():
+        if line.startswith(_PREFIX) and (found := _LINE.match(line)):
+            name, labels, value = found.groups()
+            pairs = {key: _ESCAPED.sub(r"\1", escaped) for key, escaped in _LABEL.findall(labels)}
+            yield Series(name.removeprefix(_PREFIX), pairs, float(value))
+
+
+@dataclass(slots=True)
+class _Edge:
+    """The counters of one edge while they are gathered."""
+
+    requests: dict[tuple[str, str, str], int] = field(default_factory=dict[tuple[str, str, str], int])
+    buckets: dict[float, int] = field(default_factory=dict[float, int])
+    totals: dict[str, float] = field(default_factory=dict[str, float])
+
+    def add(self, series: Series) -> None:
+        """Count one series in."""
+        if series.name == "requests_total":
+            labels = series.labels
+            key = (labels.get("response_code", ""), labels.get("flags", ""), labels.get("protocol", ""))
+            self.requests[key] = self.requests.get(key, 0) + int(series.value)
+        elif series.name == "request_duration_ms_bucket":
+            text = series.labels.get("le", "+Inf")
+            bound = -1.0 if text == "+Inf" else float(text)
+            self.buckets[bound] = self.buckets.get(bound, 0) + int(series.value)
+        elif name := _TOTALS.get(series.name):
+            self.totals[name] = self.totals.get(name, 0.0) + series.value
+
+    def document(self) -> dict[str, Any]:
+        """The counters as they are reported."""
+        requests = [
+            {"code": code, "flags": flags, "protocol": protocol, "count": count}
+            for (code, flags, protocol), count in sorted(self.requests.items())
+        ]
+        return {"requests": requests, "buckets": [list(item) for item in self.buckets.items()], **self.totals}
+
+
+def samples(series: Iterable[Series]) -> list[dict[str, Any]]:
+    """One sample for each edge in these series."""
+    edges: dict[tuple[str, ...], _Edge] = {}
+    for item in series:
+        key = tuple(item.labels.get(label, "") for label in _EDGE)
+        edges.setdefault(key, _Edge()).add(item)
+    return [{**dict(zip(_EDGE.values(), key, strict=True)), **edge.document()} for key, edge in edges.items()]
+
+
+async def scrape(workloads: Iterable[Workload]) -> list[dict[str, Any]]:
+    """What the sidecars of these workloads counted; one that does not answer is left out."""
+    found: list[Series] = []
+    for workload in workloads:
+        try:
+            found += parse(await admin.prometheus(workload.directory.admin))
+        except PlaitError:
+            continue
+    return samples(found)
+
+
+async def report(control: Control, workloads: Callable[[], Iterable[Workload]], every: float = EVERY) -> None:
+    """Report for ever."""
+    told: list[dict[str, Any]] = []
+    while True:
+        await asyncio.sleep(every)
+        found = await scrape(workloads())
+        if found or told:
+            try:
+                await control.report(found)
+                told = found
+            except PlaitError as error:
+                log.debug("statistics were not reported: %s", error)

@@ -34,8 +34,8 @@ class ProcessId:
             finally:
                 os.close(descriptor)
 
-    async def ended(self) -> None:
-        """Wait until it has ended."""
+    async def ended(self, *, collected: bool = True) -> None:
+        """Wait until it has ended; a child's exit status is collected unless the caller wants it."""
         try:
             descriptor = os.pidfd_open(self.pid)
         except ProcessLookupError:
@@ -49,7 +49,8 @@ class ProcessId:
         finally:
             loop.remove_reader(descriptor)
             os.close(descriptor)
-            collect(self.pid)
+            if collected:
+                collect(self.pid)
 
     async def end(self, patience: float) -> None:
         """Ask it to end, wait, and kill it when it takes longer than `patience` seconds."""

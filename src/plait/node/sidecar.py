@@ -135,7 +135,7 @@ class Sidecar:
         nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         try:
             document = {**self.plan.launch_document(), "program": binary}
-            return launches.spawn(document, (nothing, output, output), also=[binary]).pid
+            return launches.disown(launches.spawn(document, (nothing, output, output), also=[binary]))
         finally:
             for descriptor in (output, binary, nothing):
                 os.close(descriptor)

@@ -1,0 +1,59 @@
+"""The machine's own certificate while the agent runs: what its channel to control shows, renewed in time."""
+
+import asyncio
+import dataclasses
+import logging
+import random
+from datetime import UTC, datetime
+from typing import Final
+
+from plait.ads.node_service import NodeClient
+from plait.ads.transport import TlsIdentity
+from plait.errors import PlaitError
+from plait.identity.svid import new_key, renewal_time, signing_request, svid
+from plait.node.join import Member, keep
+from plait.node.state import NodeDirectory
+
+log = logging.getLogger(__name__)
+
+_AGAIN_AFTER: Final = 30.0
+
+
+class MachineIdentity:
+    """Holds the membership, and renews its certificate."""
+
+    def __init__(self, member: Member, directory: NodeDirectory) -> None:
+        self.member = member
+        self._directory = directory
+        self._tls = _tls(member)
+
+    def tls(self) -> TlsIdentity:
+        """What a connection to control shows and trusts now."""
+        return self._tls
+
+    def bundle(self) -> bytes:
+        """The roots of the mesh."""
+        return self.member.bundle
+
+    async def renew_for_ever(self, control: NodeClient) -> None:
+        """Renew at half life, again and again; a machine that control no longer knows is told in the log."""
+        while True:
+            current = self.member.identity
+            due = renewal_time(current.not_before, current.not_after, chance=random.random())  # noqa: S311
+            await asyncio.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()))
+            try:
+                await self._renew(control)
+            except PlaitError as error:
+                log.warning("this machine's certificate is not renewed yet: %s", error)
+                await asyncio.sleep(_AGAIN_AFTER * (0.5 + random.random()))  # noqa: S311
+
+    async def _renew(self, control: NodeClient) -> None:
+        key = new_key()
+        chain = await control.renew(signing_request(key))
+        self.member = dataclasses.replace(self.member, identity=svid(chain, key))
+        self._tls = _tls(self.member)
+        await asyncio.to_thread(keep, self._directory, self.member)
+
+
+def _tls(member: Member) -> TlsIdentity:
+    return TlsIdentity(chain=member.identity.chain, key=member.identity.key, roots=member.bundle)

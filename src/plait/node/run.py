@@ -1,0 +1,185 @@
+"""The node agent: everything wired together, and nothing else. `serve` reads from top to bottom."""
+
+import asyncio
+import hashlib
+import logging
+import os
+import pwd
+import signal
+import sys
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+from plait.ads.client import Relay
+from plait.ads.node_service import NodeClient
+from plait.ads.transport import Channels
+from plait.aio.supervise import supervise
+from plait.errors import PlaitError
+from plait.node import adoption, doctor, join, metrics, wire
+from plait.node.agent import Agent
+from plait.node.certificates import Certificates
+from plait.node.context import NodeContext
+from plait.node.dns import DnsServer
+from plait.node.membership import MachineIdentity
+from plait.node.network import MachineNetwork
+from plait.node.registration import Machine
+from plait.node.registry import Registry
+from plait.node.resolver import FOREIGN, Answer, MeshResolver
+from plait.node.settings import NodeSettings, find_envoy
+from plait.node.starting import first_error
+from plait.node.state import NodeDirectory
+from plait.node.upstream import Upstream, machine_servers
+
+log = logging.getLogger(__name__)
+
+_PROXY_USER: Final = "plait-proxy"
+_PROXY_UID: Final = 60900
+_DNS_WITHIN: Final = 1.0
+_ANSWER_WITHIN: Final = 5.0
+
+
+async def serve(settings: NodeSettings) -> None:
+    """Run until SIGTERM or SIGINT; workloads run on, and the next agent adopts them."""
+    uid = proxy_uid()
+    directory = NodeDirectory(settings.state_dir)
+    directory.prepare(proxy_uid=uid or 0)
+    envoy = find_envoy(settings)
+    identity = MachineIdentity(await join.member(settings, directory), directory)
+    member = identity.member.membership
+    channels = Channels(member.ads_address, identity.tls)
+    control = NodeClient(channels, limit=_ANSWER_WITHIN)
+    relay = Relay(directory=directory.cache, channels=channels)
+    network, why_explicit = await asyncio.to_thread(_network, settings, directory, member.cidr)
+    context = NodeContext(
+        settings=settings,
+        directory=directory,
+        machine=Machine(name=member.node, address=member.address, locality=settings.locality),
+        control=control,
+        relay=relay,
+        certificates=Certificates(control, member.trust_domain),
+        bundle=identity.bundle,
+        envoy=envoy,
+        network=network,
+        why_explicit=why_explicit,
+        proxy_uid=uid,
+        resolvers=((network.gateway, network.dns_port + 1),) if network is not None else (),
+    )
+    registry = Registry(context)
+    agent = Agent(registry, lambda: doctor.examine(registry, identity))
+    async with _relaying(relay, directory, uid), asyncio.TaskGroup() as group:
+        background = [group.create_task(identity.renew_for_ever(control))]
+        background += [group.create_task(work) for work in _dns(registry, relay)]
+        await adoption.adopt(registry)
+        await adoption.clean(context)
+        background.append(group.create_task(supervise("statistics", lambda: metrics.report(control, lambda: registry))))
+        background.append(group.create_task(agent.serve(directory.socket)))
+        await _until_stopped()
+        for task in background:
+            task.cancel()
+        await registry.detach()
+    await channels.close()
+
+
+def proxy_uid() -> int | None:
+    """The user of Envoys: the one made for them, else a number that belongs to nobody; None where we cannot choose."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(_PROXY_USER).pw_uid
+    except KeyError:
+        return _PROXY_UID
+
+
+def mesh_id(state_dir: Path) -> str:
+    """What names this agent's part of the mesh on its machine: unique for its state directory."""
+    return hashlib.sha256(str(state_dir.resolve()).encode()).hexdigest()[:6]
+
+
+def _network(settings: NodeSettings, directory: NodeDirectory, cidr: str) -> tuple[MachineNetwork | None, str]:
+    """The machine's network, or why there is none."""
+    if settings.capture == "explicit":
+        return None, "the node agent was told to capture explicitly"
+    if not settings.privileged:
+        return None, "the node agent does not run as root"
+    network = MachineNetwork(mesh_id(settings.state_dir), cidr, state=directory.network, dns_port=settings.dns_port)
+    try:
+        warnings = network.setup()
+    except PlaitError as error:
+        if settings.capture == "transparent":
+            raise
+        log.warning("workloads are captured explicitly: %s", error)
+        return None, error.problem
+    for warning in warnings:
+        log.warning("%s", warning)
+    return network, ""
+
+
+@asynccontextmanager
+async def _relaying(relay: Relay, directory: NodeDirectory, uid: int | None) -> AsyncGenerator[None]:
+    """Serve Envoys while the block runs."""
+    listening = asyncio.Event()
+    directory.relay.unlink(missing_ok=True)
+    with wire.short_path(directory.relay) as address:
+
+        def ready() -> None:
+            directory.relay.chmod(0o600)
+            if uid is not None:
+                os.chown(directory.relay, uid, uid)
+            listening.set()
+
+        serving = asyncio.create_task(relay.serve(f"unix:{address}", ready=ready))
+        waiting = asyncio.create_task(listening.wait())
+        try:
+            await asyncio.wait((serving, waiting), return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                await serving
+            yield
+        finally:
+            serving.cancel()
+            waiting.cancel()
+            await asyncio.gather(serving, waiting, return_exceptions=True)
+
+
+def _dns(registry: Registry, relay: Relay) -> list[Coroutine[Any, Any, None]]:
+    """The workloads' DNS, and beside it one for Envoys, which must never get an address of the mesh."""
+    network = registry.context.network
+    if network is None:
+        return []
+    upstream = Upstream(machine_servers(without=network.gateway))
+    resolver = MeshResolver(
+        workload_of=registry.asker, demand=lambda proxy, host: relay.demand(proxy, host, _DNS_WITHIN)
+    )
+
+    async def foreign(client: str, host: str) -> Answer:
+        del client, host
+        return FOREIGN
+
+    mesh = DnsServer(resolver, address=network.gateway, port=network.dns_port, upstream=upstream)
+    outside = DnsServer(foreign, address=network.gateway, port=network.dns_port + 1, upstream=upstream)
+    return [supervise("dns", mesh.run), supervise("dns of envoys", outside.run)]
+
+
+async def _until_stopped() -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    await stopping.wait()
+
+
+def main(settings: NodeSettings) -> int:
+    """Run the node agent; a user's mistake is one line and the exit code of its kind."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        uvloop.run(serve(settings))
+    except (PlaitError, ExceptionGroup) as error:
+        known = first_error(error)
+        if known is None:
+            raise
+        sys.stderr.write(f"plait node: {known}\n")
+        return known.exit_code
+    return 0

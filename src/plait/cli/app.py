@@ -25,6 +25,7 @@ COMMANDS = {
     "validate": ("plait.cli.validate", "Check files without a mesh."),
     "why": ("plait.cli.why", "Tell where a call would go, and why."),
     "top": ("plait.cli.top", "Show who calls whom, how fast, how well."),
+    "demo": ("plait.cli.demo", "Run a small shop in a mesh, or check it."),
     "doctor": ("plait.cli.doctor", "Examine this machine and the mesh."),
 }
 """Commands, their modules, and what `plait --help` says; each module has a function of the command's name."""

@@ -73,7 +73,6 @@ class FakeMesh:
             edges=lambda: EDGES,
             status=self._status,
             why=self._why,
-            wait=self._wait,
             create_token=self._token,
         )
 
@@ -118,7 +117,8 @@ class FakeMesh:
             timeout=15,
         )
 
-    def _wait(self, request: schemas.WaitRequest) -> schemas.WaitAnswer:
+    async def wait(self, request: schemas.WaitRequest) -> schemas.WaitAnswer:
+        """Answer as control does once it has waited."""
         self.asked.append(request)
         return self.waited
 
@@ -145,6 +145,7 @@ class RunningMesh:
         }
         (run / "endpoints.json").write_text(json.dumps(endpoints))
         app = create_app(self.mesh.backend(asyncio.run(self.mesh.store())))
+        app.post("/plait/v1/wait")(self.mesh.wait)
         config = uvicorn.Config(app, uds=str(self.mesh.socket), log_level="error", lifespan="off")
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=lambda: asyncio.run(self.server.serve()), daemon=True)

@@ -51,11 +51,6 @@ def _not_here(body: Mapping[str, Any]) -> Any:
     raise UnreachableError("this API serves objects only", "ask a running control process")
 
 
-def _no_proxies(request: schemas.WaitRequest) -> schemas.WaitAnswer:
-    del request
-    return schemas.WaitAnswer()
-
-
 def _joins_nobody(body: Mapping[str, Any], address: str) -> Any:
     del address
     return _not_here(body)
@@ -80,8 +75,6 @@ class Backend:
     why: Callable[[schemas.WhyQuestion], Later[schemas.WhyAnswer]] = _not_here  # type: ignore[assignment]
     edges: Callable[[], Later[Sequence[schemas.Edge]]] = _nothing
     status: Callable[[], Later[schemas.Status]] = _bare_status
-    wait: Callable[[schemas.WaitRequest], Later[schemas.WaitAnswer]] = _no_proxies
-    """Waits until the proxies that need a revision hold it, or its time is up."""
     join: Callable[[Mapping[str, Any], str], Later[Mapping[str, Any]]] = _joins_nobody
     """(body, the caller's address) -> answer. Unauthenticated: it checks the join token in the body itself."""
     create_token: Callable[[Mapping[str, Any], str], Later[Mapping[str, Any]]] = _tokens_for_nobody

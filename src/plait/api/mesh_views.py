@@ -60,11 +60,6 @@ def _add_actions(router: APIRouter, backend: Backend) -> None:
         """Put a set of objects into force, all or nothing."""
         return await apply_set(backend, request)
 
-    @router.post("/wait")
-    async def wait(request: schemas.WaitRequest) -> schemas.WaitAnswer:
-        """Wait until the proxies that need a revision hold it."""
-        return await settled(backend.wait(request))
-
     @router.post("/join")
     async def join(body: Annotated[dict[str, Any], Body()], request: Request) -> dict[str, Any]:
         """Let a machine into the mesh by its join token."""

@@ -79,9 +79,10 @@ class Mesh:
         return Client(str(url), token, ca=self._authority(endpoints))
 
     def _authority(self, endpoints: Mapping[str, Any]) -> Path | None:
-        """The file with the root that signed the API's certificate: PLAIT_CA_FILE, else what the mesh says."""
-        given = self.environment.get("PLAIT_CA_FILE") or endpoints.get("ca_file")
-        return Path(str(given)) if given else None
+        """The file with the root that signed the API's certificate: PLAIT_CA_FILE, else what control wrote."""
+        if given := self.environment.get("PLAIT_CA_FILE"):
+            return Path(given)
+        return self.run_dir / "ca.pem" if endpoints else None
 
     def _given_token(self) -> str | None:
         if token := self.environment.get("PLAIT_TOKEN"):

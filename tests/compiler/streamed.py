@@ -5,7 +5,7 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +32,7 @@ class Control:
     sessions: list[Session] = field(default_factory=list)
     asked: dict[str, set[str]] = field(default_factory=dict)
     admin: Path = Path()
+    told: asyncio.Event = field(default_factory=asyncio.Event)
 
     def authorize(self, node_id: str, _peer: Peer) -> str:
         """Anybody may."""
@@ -48,6 +49,7 @@ class Control:
         for event in events:
             if isinstance(event, Subscribed):
                 self.asked.setdefault(event.type_url, set()).update(event.names)
+        self.told.set()
 
     def closed(self, session: Session) -> None:
         """Forgets the stream."""
@@ -63,11 +65,19 @@ class Control:
 
     async def settled(self) -> None:
         """Waits until Envoy holds everything it asked for; fails with what it refused."""
-        async with asyncio.timeout(10):
-            while not (self.sessions and all(session.stream.in_sync() for session in self.sessions)):
-                await asyncio.sleep(0.01)
+        await self._until(lambda: bool(self.sessions) and all(item.stream.in_sync() for item in self.sessions))
         refused = [f"{key}: {item}" for session in self.sessions for key, item in session.stream.refusals().items()]
         assert refused == []
+
+    async def asked_for(self, type_url: str, name: str) -> None:
+        """Waits until Envoy subscribes to that name."""
+        await self._until(lambda: name in self.asked.get(type_url, set()))
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not holds():
+                await self.told.wait()
+                self.told.clear()
 
 
 @contextlib.asynccontextmanager
@@ -97,7 +107,7 @@ async def streamed(resources: ResourceSet) -> AsyncIterator[Control]:
 async def _listening(control: Control) -> None:
     wanted = len(control.resources.of(types.LISTENER))
     async with asyncio.timeout(10):
-        while len((await admin(control, "/listeners")).splitlines()) < wanted:
+        while len((await admin(control, "/listeners")).splitlines()) < wanted:  # noqa: ASYNC110 (nothing tells)
             await asyncio.sleep(0.02)
 
 

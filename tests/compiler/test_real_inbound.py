@@ -129,7 +129,7 @@ def test_strict_refuses_plaintext(app: live.App) -> None:
             chain, key = foreign.leaf("spiffe://cluster.local/ns/default/sa/alice")
             (Path(folder) / "pem").write_bytes(chain + key)
             context.load_cert_chain(Path(folder) / "pem")
-        with pytest.raises(OSError):
+        with pytest.raises(ssl.SSLError):
             live.request(("127.0.0.1", port.sidecar_port), tls=context)
 
 

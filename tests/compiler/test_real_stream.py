@@ -52,9 +52,7 @@ def test_routes_are_fetched_with_the_first_request(app: live.App) -> None:
             route = names.route(b.host("web"), port)
             assert route not in control.asked.get(types.ROUTE, set())
             requests = asyncio.gather(*(streamed.get((HTTP, port)) for _ in range(5)))
-            async with asyncio.timeout(5):
-                while route not in control.asked.get(types.ROUTE, set()):
-                    await asyncio.sleep(0.005)
+            await control.asked_for(types.ROUTE, route)
             await control.publish(without.replaced(types.ROUTE, full.of(types.ROUTE)))
             assert [answer.app for answer in await requests] == ["app"] * 5
             assert (await streamed.get(("127.240.9.9", port))).status == 404
@@ -137,9 +135,7 @@ def test_a_workload_is_asked_for_by_its_address(app: live.App) -> None:
         endpoints = cluster_endpoints(name, [b.endpoint("127.0.0.1", app.port)], node="")
         async with streamed.streamed(full) as control:
             first = asyncio.ensure_future(streamed.get((WORKLOAD, port)))
-            async with asyncio.timeout(5):
-                while name not in control.asked.get(types.CLUSTER, set()):
-                    await asyncio.sleep(0.005)
+            await control.asked_for(types.CLUSTER, name)
             more = full.replaced(types.CLUSTER, {**full.of(types.CLUSTER), name: cluster})
             await control.publish(more.replaced(types.ENDPOINT, {**full.of(types.ENDPOINT), name: endpoints}))
             answer = await first

@@ -166,7 +166,7 @@ class App:
             while self._answer(connection, stream):
                 pass
 
-    def _answer(self, connection: socket.socket, stream) -> bool:  # noqa: ANN001
+    def _answer(self, connection: socket.socket, stream) -> bool:
         head = stream.readline().decode("latin-1").rstrip("\r\n")
         if not head:
             return False

@@ -26,4 +26,4 @@ def test_a_changed_listener_drains_within_a_second() -> None:
     """The arguments bound the life of connections that a changed policy no longer allows."""
     arguments = bootstrap.arguments("/run/bootstrap.json")
 
-    assert ("--drain-time-s", "1", "--drain-strategy", "immediate") == arguments[5:9]
+    assert arguments[5:9] == ("--drain-time-s", "1", "--drain-strategy", "immediate")

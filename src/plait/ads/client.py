@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from plait.ads.last_good import LastGood
-from plait.ads.name_record import NameRecord, name_record
+from plait.ads.name_record import name_record
 from plait.ads.relayed import RelayedProxy
 from plait.ads.server import AdsService, Peer, Session
 from plait.ads.stream import Event
@@ -27,6 +27,7 @@ from plait.aio.supervise import supervise
 from plait.envoy.resource_set import Entry, ResourceSet
 from plait.envoy.types import NAME, ROUTE, SECRET
 from plait.errors import DeadlineError, ForbiddenError, NotFoundError
+from plait.model.view import NameRecord
 
 logger = logging.getLogger(__name__)
 

@@ -33,7 +33,10 @@ class RefusedResource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyState:
-    """What control knows of a proxy's connection; `since` (seconds since 1970) is when `connected` changed last."""
+    """What control knows of a proxy's connection.
+
+    `since` (seconds since 1970) is when `connected` changed last, `sent` how many resources its stream has carried.
+    """
 
     proxy: str
     node: str
@@ -41,6 +44,7 @@ class ProxyState:
     synced: bool
     refused: tuple[RefusedResource, ...]
     since: float
+    sent: int
     demand: frozenset[str]
 
 
@@ -233,5 +237,6 @@ def _state(proxy: str, connection: _Connection) -> ProxyState:
         synced=connection.synced,
         refused=connection.refused,
         since=connection.since,
+        sent=connection.session.stream.resources_sent if connection.session else 0,
         demand=connection.demand,
     )

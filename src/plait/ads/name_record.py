@@ -1,19 +1,9 @@
 """The NAME resource: a host's DNS answer, as JSON between control and relay."""
 
 import json
-from dataclasses import dataclass
 
 from plait.envoy.resource_set import Entry
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NameRecord:
-    """Where a host is reached; a headless one has the addresses of its workloads."""
-
-    host: str
-    addresses: tuple[str, ...]
-    ports: tuple[int, ...]
-    headless: bool
+from plait.model.view import NameRecord
 
 
 def name_record(item: Entry) -> NameRecord:

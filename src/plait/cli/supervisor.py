@@ -71,7 +71,10 @@ class Ending:
 
 @dataclass(slots=True)
 class Supervisor:
-    """Runs parts until it is told to stop. `ready` is asked until it holds, then `on_ready` is called once."""
+    """Runs parts until it is told to stop. `ready` is asked until it holds, then `on_ready` is called once.
+
+    `before_stop` is called with the signal that ends it, while everything still runs.
+    """
 
     parts: Sequence[Part]
     ready: Callable[[], bool]
@@ -87,7 +90,8 @@ class Supervisor:
         self._running = [_Running(part=part) for part in self.parts]
         try:
             ending = self._keep_running()
-            self.before_stop(ending.signal)
+            if ending.signal:
+                self.before_stop(ending.signal)
             return ending
         finally:
             self._stop()

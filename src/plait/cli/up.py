@@ -93,6 +93,8 @@ def _only_one(mesh: context.Mesh) -> IO[str]:
 
 def _foreground(mesh: context.Mesh, options: argparse.Namespace) -> int:
     _end_leftovers(mesh)
+    # By this folder the node agent, started at the same time, knows that control will be beside it.
+    (mesh.state_dir / "control").mkdir(mode=0o700, exist_ok=True)
     started = time.monotonic()
     socket = mesh.run_dir / "api.sock"
 

@@ -107,9 +107,10 @@ class Access:
         return await self.admit(str(used["node"]), ",".join(used["allow"]), body, address)
 
     async def admit(self, node: str, allow: str, body: Mapping[str, Any], address: str) -> Mapping[str, Any]:
-        """The answer to a machine that may join."""
+        """The answer to a machine that may join; one that came over the unix socket is control's own machine."""
+        reached_at = str(body.get("address") or address)
         membership = await self._machines.admit(
-            node, str(body.get("csr", "")), allow, str(body.get("address") or address)
+            node, str(body.get("csr", "")), allow, address=reached_at, local=not address
         )
         values = asdict(membership)
         return {

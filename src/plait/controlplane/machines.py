@@ -23,6 +23,7 @@ from plait.model.ids import Identity
 log = logging.getLogger(__name__)
 
 ALLOW = "plait.dev/allow"
+LOCAL = "plait.dev/local"
 NODE = "plait.dev/node"
 PHASE = "plait.dev/phase"
 SERVICES = "plait.dev/services"
@@ -65,7 +66,7 @@ class Machines:
         self._reached = reached
         self.edges = Edges()
 
-    async def admit(self, node: str, csr: str, allow: str, address: str = "") -> Membership:
+    async def admit(self, node: str, csr: str, allow: str, *, address: str, local: bool) -> Membership:
         """Make or renew a machine's membership; the caller has checked that it may join."""
         key = Objects.key("", "Node", "", node)
         existing = await self._objects.get(key)
@@ -74,7 +75,8 @@ class Machines:
             taken = {item.get("spec", {}).get("podCIDR", "") for item in listing.items}
             existing = document("v1", "Node", node, spec={"podCIDR": machine_range(self._mesh_range, taken)})
         metadata = dict(existing["metadata"])
-        metadata["annotations"] = {**metadata.get("annotations", {}), ALLOW: allow}
+        marks = {ALLOW: allow, LOCAL: "true"} if local else {ALLOW: allow}
+        metadata["annotations"] = {**metadata.get("annotations", {}), **marks}
         status = {"addresses": [{"type": "InternalIP", "address": address}]} if address else {}
         stored = await self._objects.put({**existing, "metadata": metadata, "status": status})
         identity = node_id(self._trust_domain, node)

@@ -16,7 +16,7 @@ from plait.api.status_answers import (
     NodeStatus,
     ProxyCounts,
 )
-from plait.controlplane.machines import Machines
+from plait.controlplane.machines import LOCAL, Machines
 from plait.controlplane.objects import Objects
 from plait.controlplane.proxy_views import config_view, type_name
 from plait.controlplane.publisher import Publisher, parse_proxy
@@ -137,7 +137,7 @@ class Views:
         )
 
     def _local(self, items: Sequence[Mapping[str, Any]]) -> str:
-        marked = (item for item in items if item["metadata"].get("annotations", {}).get("plait.dev/local") == "true")
+        marked = (item for item in items if item["metadata"].get("annotations", {}).get(LOCAL) == "true")
         return next((str(item["metadata"]["name"]) for item in marked), "")
 
     def _node(self, item: Mapping[str, Any]) -> NodeStatus:

@@ -221,7 +221,7 @@ def test_the_number_of_matches_and_rules_is_bounded():
 
 def test_unknown_fields_propose_the_nearest():
     """An unknown field names the field that was probably meant, at every depth."""
-    made = http_route(rulez=[], rules=[{"backendRefs": [{**BACKEND, "weigth": 1}], "timeout": "1s"}])
+    made = http_route(rulez=[], rules=[{"backendRefs": [{**BACKEND, "weights": 1}], "timeout": "1s"}])
     made["metadata"]["label"] = {}
 
     told = {violation.path: violation.remedy for violation in violations(made)}
@@ -230,5 +230,5 @@ def test_unknown_fields_propose_the_nearest():
         "metadata.label": 'did you mean "labels"?',
         "spec.rulez": 'did you mean "rules"?',
         "spec.rules[0].timeout": 'did you mean "timeouts"?',
-        "spec.rules[0].backendRefs[0].weigth": 'did you mean "weight"?',
+        "spec.rules[0].backendRefs[0].weights": 'did you mean "weight"?',
     }

@@ -78,7 +78,7 @@ def test_foreign_source_annotations_do_no_harm(text: str):
         ([], "", "must be an object with apiVersion and kind"),
         ({}, "apiVersion", "Required value"),
         ({"apiVersion": "v1", "kind": 3}, "kind", "must be of type string"),
-        (document("v1", "Servce"), "kind", 'no matches for kind "Servce" in version "v1"'),
+        (document("v1", "Servce"), "kind", 'no matches for kind "Servce" in version "v1"'),  # codespell:ignore servce
         (document("v2", "Service"), "apiVersion", 'no matches for kind "Service" in version "v2"'),
         (
             {"apiVersion": "v1", "kind": "ConfigMap"},
@@ -97,7 +97,7 @@ def test_documents_that_are_no_objects(made: Any, path: str, problem: str):
 
 def test_mistaken_kinds_propose_the_nearest():
     """A kind that is nearly known, or known in another group, is proposed."""
-    assert "v1 Service" in violations(document("v1", "Servce"))[0].remedy
+    assert "v1 Service" in violations(document("v1", "Servce"))[0].remedy  # codespell:ignore servce
     assert violations(document("v1", "HTTPRoute"))[0].remedy.startswith(
         "did you mean gateway.networking.k8s.io/v1 HTTPRoute"
     )

@@ -10,6 +10,8 @@ from plait.resources.kind import Kind
 from plait.resources.schema import camel_case
 from tests.resources.documents import http_route, service
 
+OLD_NAMES = ("mirror_percent", "jwks_uri")
+"""Fields that Istio still takes by names from before its JSON names."""
 MODELS = [kind for kind in registry.KINDS if kind.model is not None]
 
 
@@ -28,7 +30,7 @@ def test_every_field_is_described(kind: Kind):
         assert part.get("description"), name
         for field, value in part["properties"].items():
             assert value.get("description"), f"{name}.{field}"
-            assert "_" not in field
+            assert "_" not in field or field in OLD_NAMES
 
 
 @pytest.mark.parametrize("kind", MODELS, ids=str)

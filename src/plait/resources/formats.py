@@ -4,9 +4,11 @@ Patterns are the standards' own (they also appear in OpenAPI); `SAYINGS` maps ea
 """
 
 import re
+from functools import lru_cache
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 SUBDOMAIN_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
@@ -79,6 +81,7 @@ def fits(pattern: str, text: str, limit: int) -> bool:
     return len(text) <= limit and re.fullmatch(pattern, text) is not None
 
 
+@lru_cache(maxsize=10_000)
 def is_qualified(key: str) -> bool:
     """Whether a text may be the key of a label or annotation."""
     match = _QUALIFIED.fullmatch(key)
@@ -90,3 +93,14 @@ def is_qualified(key: str) -> bool:
 def is_label_value(value: str) -> bool:
     """Whether a text may be the value of a label."""
     return len(value) <= _LABEL_LENGTH and _LABEL_VALUE.fullmatch(value) is not None
+
+
+def _istio_duration(text: str) -> str:
+    seconds = duration_seconds(text)
+    if seconds is None or seconds < 0.001:
+        raise PydanticCustomError("duration", "must be a valid duration greater than 1ms")
+    return text
+
+
+IstioDuration = Annotated[str, AfterValidator(_istio_duration)]
+"""A duration in Go's syntax, like `1.5s` or `1m30s`."""

@@ -84,9 +84,9 @@ class LabelSelectorRequirement(Model):
     key: str
     """The label's key."""
     operator: str
-    """In, NotIn, Exists or DoesNotExist."""
+    """In, NotIn, Exists or DoesNotExist."""  # codespell:ignore notin
     values: tuple[str, ...] = ()
-    """The values for In and NotIn."""
+    """The values for In and NotIn."""  # codespell:ignore notin
 
 
 class LabelSelector(Model):

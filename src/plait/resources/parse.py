@@ -98,7 +98,7 @@ def parse(
     if isinstance(checked, tuple):
         return checked
     kind, model, cleaned = checked.kind, checked.model, checked.document
-    metadata = ObjectMeta.model_validate(cleaned.get("metadata", {}))
+    metadata = model.metadata if model else ObjectMeta.model_validate(cleaned.get("metadata", {}))
     return Resource(
         kind=kind,
         namespace=(metadata.namespace or default_namespace) if kind.namespaced else "",

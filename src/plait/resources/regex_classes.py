@@ -11,7 +11,27 @@ _NAMES = frozenset(
     | {"lower", "print", "punct", "space", "upper", "word", "xdigit"}
 )
 _CATEGORIES = frozenset(
-    {"Any", "C", "Cc", "Cf", "Co", "L", "Ll", "Lm", "Lo", "Lt", "Lu", "M", "Mc", "Me", "Mn", "N", "Nd", "Nl", "No"}
+    {
+        "Any",
+        "C",
+        "Cc",
+        "Cf",
+        "Co",
+        "L",
+        "Ll",
+        "Lm",
+        "Lo",
+        "Lt",
+        "Lu",
+        "M",
+        "Mc",
+        "Me",
+        "Mn",
+        "N",
+        "Nd",
+        "Nl",
+        "No",
+    }
     | {"P", "Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Ps", "S", "Sc", "Sk", "Sm", "So", "Z", "Zl", "Zp", "Zs"}
     | {"Arabic", "Armenian", "Bengali", "Common", "Cyrillic", "Devanagari", "Georgian", "Greek", "Han", "Hangul"}
     | {"Hebrew", "Hiragana", "Inherited", "Katakana", "Latin", "Tamil", "Thai"}

@@ -109,6 +109,14 @@ def when(broken: bool, problem: str, *path: str | int) -> Iterator[Finding]:
         yield Finding(path, problem)
 
 
+def choice(*alternatives: tuple[str, bool]) -> Iterator[Finding]:
+    """The finding, if more than one of the alternatives is given."""
+    given = [name for name, is_given in alternatives if is_given]
+    if len(given) > 1:
+        names = ", ".join(name for name, _ in alternatives)
+        yield Finding((given[1],), f"only one of {names} can be set")
+
+
 def broken_regex(pattern: str, *path: str | int) -> Iterator[Finding]:
     """The finding, if that is no regular expression in RE2's syntax."""
     problem = regex_problem(pattern)
@@ -117,6 +125,8 @@ def broken_regex(pattern: str, *path: str | int) -> Iterator[Finding]:
 
 Boolean = StrictBool
 Integer = StrictInt
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Unsigned = Annotated[int, Field(strict=True, ge=0, le=4294967295)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Anything = dict[str, Any]
 """A part that is kept as it is and not looked into."""

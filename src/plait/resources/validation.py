@@ -7,6 +7,7 @@ can be told apart from a consequence of another mistake.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Self
 
 from pydantic import ValidationError
@@ -18,6 +19,7 @@ from plait.resources.meta import KubernetesObject
 from plait.resources.schema import BROKEN_RULES, Model
 from plait.resources.values import as_array, as_object, as_text, without, without_nulls
 from plait.resources.violations import Violation
+from plait.resources.wording import model_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,10 +152,16 @@ def broken_rules(model: Model, path: tuple[str | int, ...] = ()) -> Iterator[tup
     """Every rule across fields that is broken anywhere inside a model."""
     for finding in model.broken():
         yield (*path, *finding.path), finding.problem
-    for name, value in model:
+    for name, alias in _parts(type(model)):
         if name in model.model_fields_set:
-            alias = type(model).model_fields[name].alias or name
-            yield from _broken_inside(value, (*path, alias))
+            yield from _broken_inside(getattr(model, name), (*path, alias))
+
+
+@cache
+def _parts(model: type[Model]) -> tuple[tuple[str, str], ...]:
+    """The fields of a model that hold models, with their JSON names."""
+    fields = model.model_fields.items()
+    return tuple((name, field.alias or name) for name, field in fields if model_in(field.annotation) is not None)
 
 
 def _broken_inside(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -163,5 +171,4 @@ def _broken_inside(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tu
     for index, item in enumerate(as_array(value) or ()):
         yield from _broken_inside(item, (*path, index))
     for key, item in (as_object(value) or {}).items():
-        if isinstance(item, Model):
-            yield from broken_rules(item, (*path, key))
+        yield from _broken_inside(item, (*path, key))

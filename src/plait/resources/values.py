@@ -25,6 +25,8 @@ def as_text(value: Any) -> str:
 
 def without_nulls(value: Any) -> Any:
     """A copy without the fields that are null: for Kubernetes they count as left out."""
+    if value is None or isinstance(value, (str, int, float)):
+        return value
     fields = as_object(value)
     if fields is not None:
         return {key: without_nulls(item) for key, item in fields.items() if item is not None}

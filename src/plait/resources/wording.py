@@ -59,7 +59,9 @@ def _literal(value: Any, context: Mapping[str, Any]) -> tuple[str, str]:
 
 def _limit(words: str, key: str) -> Callable[[Any, Mapping[str, Any]], tuple[str, str]]:
     def worded(value: Any, context: Mapping[str, Any]) -> tuple[str, str]:
-        return f"{_invalid(value)}{words.format(context[key])}", ""
+        limit = context[key]
+        shown = int(limit) if float(limit).is_integer() else limit
+        return f"{_invalid(value)}{words.format(shown)}", ""
 
     return worded
 
@@ -135,13 +137,13 @@ def model_at(model: type[Model], location: tuple[str | int, ...]) -> type[Model]
     """The model of the part at a place inside an object."""
     current: Any = model
     for part in location:
-        owner = _model_in(current)
+        owner = model_in(current)
         if isinstance(part, str) and owner is not None and not _is_mapping(current):
             fields = {field.alias or key: field for key, field in owner.model_fields.items()}
             if part not in fields:
                 return None
             current = fields[part].annotation
-    return _model_in(current)
+    return model_in(current)
 
 
 def _is_mapping(annotation: Any) -> bool:
@@ -159,9 +161,10 @@ def _plain(annotation: Any) -> Any:
     return annotation
 
 
-def _model_in(annotation: Any) -> type[Model] | None:
+def model_in(annotation: Any) -> type[Model] | None:
+    """The model that an annotation holds, also inside tuples, mappings and options; None if it holds none."""
     plain = _plain(annotation)
     if isinstance(plain, type) and issubclass(plain, Model):
         return plain
     arguments = [kind for kind in get_args(plain) if kind is not Ellipsis]
-    return _model_in(arguments[-1]) if arguments else None
+    return model_in(arguments[-1]) if arguments else None

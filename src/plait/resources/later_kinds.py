@@ -1,0 +1,74 @@
+"""The kinds that are checked and stored but do not act yet; each says so when it is applied."""
+
+from plait.resources.gateway_api.backend_tls_policy import BackendTLSPolicy
+from plait.resources.gateway_api.grpc_route import GRPCRoute
+from plait.resources.gateway_api.l4_routes import TCPRoute, TLSRoute
+from plait.resources.istio.destination_rule import DestinationRule
+from plait.resources.istio.request_authentication import RequestAuthentication
+from plait.resources.istio.sidecar import Sidecar
+from plait.resources.istio.telemetry import Telemetry
+from plait.resources.istio.virtual_service import VirtualService
+from plait.resources.kind import Column, Kind
+from plait.resources.meta import KubernetesObject
+
+GATEWAY = "gateway.networking.k8s.io"
+_AGE = Column(name="Age", path=".metadata.creationTimestamp", type="date")
+_VERSIONS = {
+    GATEWAY: ("v1",),
+    "networking.istio.io": ("v1", "v1beta1", "v1alpha3"),
+    "security.istio.io": ("v1", "v1beta1"),
+    "telemetry.istio.io": ("v1", "v1alpha1"),
+}
+
+
+def _later(
+    model: type[KubernetesObject],
+    group: str,
+    plural: str,
+    *short_names: str,
+    columns: tuple[Column, ...] = (_AGE,),
+    versions: tuple[str, ...] = (),
+) -> Kind:
+    kind = model.__name__
+    of_istio = ("istio-io", f"{group.partition('.')[0]}-istio-io")
+    return Kind(
+        group=group,
+        versions=versions or _VERSIONS[group],
+        kind=kind,
+        plural=plural,
+        short_names=short_names,
+        model=model,
+        categories=("gateway-api",) if group == GATEWAY else of_istio,
+        columns=columns,
+        effective=False,
+        note=f"checked and stored; {kind} objects do not act yet in this version of Plait",
+    )
+
+
+LATER_KINDS = (
+    _later(GRPCRoute, GATEWAY, "grpcroutes", columns=(Column(name="Hostnames", path=".spec.hostnames"), _AGE)),
+    _later(TLSRoute, GATEWAY, "tlsroutes", versions=("v1", "v1alpha3", "v1alpha2")),
+    _later(TCPRoute, GATEWAY, "tcproutes", versions=("v1", "v1alpha2")),
+    _later(BackendTLSPolicy, GATEWAY, "backendtlspolicies", "btlspolicy", versions=("v1", "v1alpha3")),
+    _later(
+        VirtualService,
+        "networking.istio.io",
+        "virtualservices",
+        "vs",
+        columns=(
+            Column(name="Gateways", path=".spec.gateways", description="Gateways and sidecars that get the routes"),
+            Column(name="Hosts", path=".spec.hosts", description="Hosts that the rules are for"),
+            _AGE,
+        ),
+    ),
+    _later(
+        DestinationRule,
+        "networking.istio.io",
+        "destinationrules",
+        "dr",
+        columns=(Column(name="Host", path=".spec.host", description="Name of the service"), _AGE),
+    ),
+    _later(Sidecar, "networking.istio.io", "sidecars"),
+    _later(RequestAuthentication, "security.istio.io", "requestauthentications", "ra"),
+    _later(Telemetry, "telemetry.istio.io", "telemetries", "telemetry"),
+)

@@ -10,30 +10,9 @@ _NAMES = frozenset(
     {"alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph"}
     | {"lower", "print", "punct", "space", "upper", "word", "xdigit"}
 )
-_CATEGORIES = frozenset(
-    {
-        "Any",
-        "C",
-        "Cc",
-        "Cf",
-        "Co",
-        "L",
-        "Ll",
-        "Lm",
-        "Lo",
-        "Lt",
-        "Lu",
-        "M",
-        "Mc",
-        "Me",
-        "Mn",
-        "N",
-        "Nd",
-        "Nl",
-        "No",
-    }
-    | {"P", "Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Ps", "S", "Sc", "Sk", "Sm", "So", "Z", "Zl", "Zp", "Zs"}
-    | {"Arabic", "Armenian", "Bengali", "Common", "Cyrillic", "Devanagari", "Georgian", "Greek", "Han", "Hangul"}
+_CATEGORY = re.compile(r"Any|C[cfo]?|L[lmotu]?|M[cen]?|N[dlo]?|P[cdefios]?|S[ckmo]?|Z[lps]?")
+_SCRIPTS = frozenset(
+    {"Arabic", "Armenian", "Bengali", "Common", "Cyrillic", "Devanagari", "Georgian", "Greek", "Han", "Hangul"}
     | {"Hebrew", "Hiragana", "Inherited", "Katakana", "Latin", "Tamil", "Thai"}
 )
 _LARGEST = 0xFF
@@ -94,7 +73,8 @@ def _byte(code: int, written: str) -> int:
 
 def _property(text: str, at: int) -> tuple[int, None, int]:
     match = _PROPERTY.match(text, at)
-    if match is None or (match[1] or match[2]) not in _CATEGORIES:
+    name = (match[1] or match[2]) if match else ""
+    if match is None or not (name in _SCRIPTS or _CATEGORY.fullmatch(name)):
         raise MistakeError(f"unknown character class \\{match[0] if match else text[at : at + 3]}")
     return match.end(), None, _PROPERTY_SIZE
 

@@ -1,6 +1,6 @@
-"""`plait doctor`: look for what is wrong on this machine and in the mesh, and clean up what was left behind.
+"""`plait doctor`: look for what is wrong on this machine and in the mesh, and clean up what killed processes left.
 
-Exit code 1 when there is a problem; warnings alone are no failure.
+Only what nobody answers for any more is removed. Exit code 1 when there is a problem; warnings alone are no failure.
 """
 
 from dataclasses import asdict
@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from plait.cli import context, options
+from plait.cli import context, options, pids
 from plait.cli.errors import ExitCode
-from plait.cli.examine import EXAMINATIONS, Finding
+from plait.cli.examine import EXAMINATIONS
+from plait.cli.findings import Finding
 from plait.cli.output import counted, note, say
 from plait.cli.render import Column, Output, column, show_rows
 
@@ -22,15 +23,16 @@ COLUMNS = (
 
 
 def doctor(
-    clean: Annotated[bool, typer.Option("--clean", help="Remove what killed processes left behind.")] = False,
+    look_only: Annotated[bool, typer.Option("--look-only", help="Leave in place what killed processes left.")] = False,
     output: options.Format = Output.TABLE,
 ) -> None:
-    """Examine this machine and the mesh; exit code 1 when something is wrong."""
+    """Examine this machine and the mesh, and clean up leftovers; exit code 1 when something is wrong."""
     from plait.cli import leftovers
 
     mesh = context.current()
     findings = [finding for examination in EXAMINATIONS for finding in examination(mesh)]
-    findings += leftovers.examine(mesh, clean=clean)
+    running = pids.alive(mesh.run_dir / "node.pid") is not None
+    findings += leftovers.examine(mesh, running=running, clean=not look_only)
     show_rows([asdict(finding) for finding in findings], COLUMNS, output, empty="Nothing was examined.")
     problems = [finding for finding in findings if finding.state == "problem"]
     if output in (Output.TABLE, Output.WIDE):

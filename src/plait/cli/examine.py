@@ -8,29 +8,17 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from plait.cli import quick_status
 from plait.cli.context import Mesh
-from plait.errors import PlaitError
+from plait.cli.findings import Finding
+from plait.errors import PlaitError, UnreachableError
 
 LITTLE_SPACE = 200 << 20
 EXPIRY_WARNING = timedelta(days=30)
-
-State = Literal["ok", "warning", "problem"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What one look found: `remedy` says what to do unless the state is ok."""
-
-    check: str
-    state: State
-    detail: str
-    remedy: str = ""
 
 
 def envoy(mesh: Mesh) -> Iterator[Finding]:
@@ -180,11 +168,29 @@ def _proxy(proxy: Mapping[str, Any]) -> Iterator[Finding]:
                       remedy=f"see `plait proxy logs {proxy['name']} -n {proxy['namespace']}`")  # fmt: skip
 
 
+def agent(mesh: Mesh) -> Iterator[Finding]:
+    """What this machine's node agent says of its workloads, if it runs."""
+    from plait.node import client
+
+    try:
+        answer = client.ask(mesh.node_socket, {"do": "doctor"})
+    except UnreachableError:
+        return
+    except PlaitError as error:
+        yield Finding(check="node", state="problem", detail=error.problem, remedy=error.remedy)
+        return
+    for found in answer.get("findings") or ():
+        state = "ok" if found.get("ok") else "problem"
+        detail = found.get("problem") or "is well"
+        yield Finding(check=found["check"], state=state, detail=detail, remedy=found.get("remedy", ""))
+
+
 EXAMINATIONS: tuple[Callable[[Mesh], Iterator[Finding]], ...] = (
     envoy,
     capture,
     state_directory,
     certificates,
     control,
+    agent,
 )
 """Everything that is looked at, in order."""

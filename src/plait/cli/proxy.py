@@ -1,7 +1,6 @@
 """`plait proxy`: the Envoys of the mesh, what each holds, and what it says."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +9,7 @@ from plait.cli import context, options
 from plait.cli.output import note, say
 from plait.cli.render import Column, Output, Row, column, show_rows, show_value
 from plait.cli.why import where
-from plait.errors import ForbiddenError, NotFoundError
+from plait.errors import ForbiddenError, NotFoundError, UnreachableError
 
 group = typer.Typer(help="The proxies of the mesh: list, config, logs.", rich_markup_mode=None)
 
@@ -67,22 +66,29 @@ def logs(
     lines: Annotated[int, typer.Option("--tail", metavar="N", help="Only the last N lines; 0: all.")] = 100,
 ) -> None:
     """Show what the proxy of a workload of this machine wrote to its log."""
-    from plait.model.ids import ObjectName
-    from plait.node.state import NodeDirectory
+    from plait.node import client
 
-    workload = ObjectName(namespace=namespace, name=name)
-    file = NodeDirectory(context.current().state_dir).workload(workload).envoy_log
-    for line in _last_lines(file, lines, workload=str(workload)):
+    mesh = context.current()
+    try:
+        answer = client.ask(mesh.node_socket, {"do": "logs", "namespace": namespace, "name": name})
+        found = str(answer.get("proxy", "")).splitlines()
+    except (UnreachableError, NotFoundError):  # no agent, or the workload has ended: its last log is still there
+        found = _written(mesh, namespace, name)
+    for line in found[-lines:] if lines else found:
         say(line)
 
 
-def _last_lines(file: Path, count: int, *, workload: str) -> list[str]:
+def _written(mesh: context.Mesh, namespace: str, name: str) -> list[str]:
+    from plait.model.ids import ObjectName
+    from plait.node.state import NodeDirectory
+
+    file = NodeDirectory(mesh.state_dir).workload(ObjectName(namespace=namespace, name=name)).envoy_log
     try:
-        lines = file.read_text(errors="replace").splitlines()
+        return file.read_text(errors="replace").splitlines()
     except FileNotFoundError:
         raise NotFoundError(
-            f"no proxy of {workload} has run on this machine", "see the NODE of `plait get workloads -A -o wide`"
+            f"no proxy of {namespace}/{name} has run on this machine",
+            "see the NODE of `plait get workloads -A -o wide`",
         ) from None
     except PermissionError:
         raise ForbiddenError(f"{file} may not be read by you", "ask the owner of the mesh") from None
-    return lines[-count:] if count else lines

@@ -112,6 +112,8 @@ def _foreground(mesh: context.Mesh, options: argparse.Namespace) -> int:
 
     ending = Supervisor(parts(mesh, options), ready, on_ready, before_stop).run()
     if ending.signal:
+        if ending.signal != signal.SIGUSR2:
+            _clean(mesh)
         say("Plait is down.")
     return ending.code
 
@@ -148,6 +150,15 @@ def _stop_workloads(mesh: context.Mesh) -> None:
         client.stop(mesh.node_socket, names=(), namespace=None)
     except PlaitError as error:
         note(f"workloads could not be ended: {error.problem}")
+
+
+def _clean(mesh: context.Mesh) -> None:
+    """Remove the machine's part of the mesh: its bridge and its rules."""
+    from plait.cli import leftovers
+
+    for finding in leftovers.examine(mesh, running=False, clean=True):
+        if finding.state == "problem":
+            note(finding.detail)
 
 
 def _detached(mesh: context.Mesh, words: Sequence[str]) -> int:

@@ -1,7 +1,6 @@
 """The node agent: everything wired together, and nothing else. `serve` reads from top to bottom."""
 
 import asyncio
-import hashlib
 import logging
 import os
 import pwd
@@ -9,7 +8,6 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, Final
 
 import uvloop
@@ -31,7 +29,7 @@ from plait.node.registry import Registry
 from plait.node.resolver import FOREIGN, Answer, MeshResolver
 from plait.node.settings import NodeSettings, find_envoy
 from plait.node.starting import first_error
-from plait.node.state import NodeDirectory
+from plait.node.state import NodeDirectory, mesh_id
 from plait.node.upstream import Upstream, machine_servers
 
 log = logging.getLogger(__name__)
@@ -81,6 +79,8 @@ async def serve(settings: NodeSettings) -> None:
         for task in background:
             task.cancel()
         await registry.detach()
+    if network is not None and not list(registry):
+        await asyncio.to_thread(network.teardown)
     await channels.close()
 
 
@@ -92,11 +92,6 @@ def proxy_uid() -> int | None:
         return pwd.getpwnam(_PROXY_USER).pw_uid
     except KeyError:
         return _PROXY_UID
-
-
-def mesh_id(state_dir: Path) -> str:
-    """What names this agent's part of the mesh on its machine: unique for its state directory."""
-    return hashlib.sha256(str(state_dir.resolve()).encode()).hexdigest()[:6]
 
 
 def _network(settings: NodeSettings, directory: NodeDirectory, cidr: str) -> tuple[MachineNetwork | None, str]:

@@ -9,13 +9,14 @@
         launcher.sock exit.json app.log resolv.conf hosts
         key.pem chain.pem  kept after it has ended, so that it can start again while control is away
         hosts.json         names it asked for, sent ahead at its next start
-        proxy/             belongs to the Envoys' user: bootstrap.json admin.sock envoy.log
+        proxy/             belongs to the Envoys' user: admin.sock envoy.log
 
 An Envoy's working directory is its `proxy`, and it names its sockets relative to that: the paths stay short, and it
 needs no access to what lies above the state directory.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -186,6 +187,11 @@ class NodeDirectory:
         for at, folder in enumerate(idle):
             if at >= _KEPT_AT_MOST or folder.stat().st_mtime < oldest:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def mesh_id(state_dir: Path) -> str:
+    """What names this agent's part of the mesh on its machine: unique for its state directory."""
+    return hashlib.sha256(str(state_dir.resolve()).encode()).hexdigest()[:6]
 
 
 def write_json(path: Path, document: Mapping[str, Any], *, mode: int = 0o600) -> None:

@@ -51,7 +51,8 @@ def _direct(message: route_components_pb2.Route, status: int) -> None:
 
 def _redirect(message: route_components_pb2.RedirectAction, redirect: Redirect, rule: Rule, port: int) -> None:
     message.response_code = _REDIRECT_CODES[redirect.status]
-    message.scheme_redirect = redirect.scheme
+    if redirect.scheme:
+        message.scheme_redirect = redirect.scheme
     message.host_redirect = redirect.hostname
     message.port_redirect = _redirect_port(redirect, port)
     if redirect.path is not None:
@@ -99,7 +100,9 @@ def _share(
     message = route_components_pb2.WeightedCluster.ClusterWeight(
         name=clusters[destination.cluster] if destination.cluster else names.BLACKHOLE_CLUSTER,
         weight=proto.number(destination.weight),
-        host_rewrite_literal=headers.host(destination.request_headers),
     )
+    host = headers.host(destination.request_headers)
+    if host:
+        message.host_rewrite_literal = host
     headers.on_route(message, request=destination.request_headers, response=destination.response_headers)
     return message

@@ -137,7 +137,7 @@ def port_chains(view: View, port: InboundPort) -> list[Chain]:
     if port.mutual_tls is MutualTlsMode.DISABLE:
         return [_chain(view, port, "plaintext", Match(destination_port=at))]
     if port.mutual_tls is MutualTlsMode.STRICT:
-        return [_secure(view, port, Match(destination_port=at, transport_protocol="tls"))]
+        return [_secure(view, port, Match(destination_port=at, transport_protocol="tls")), _refused(view, port)]
     ours = Match(destination_port=at, transport_protocol="tls", server_names=[names.MESH_SERVER_NAME])
     own_tls = Chain(
         name=f"{port.number}/own-tls",
@@ -146,6 +146,17 @@ def port_chains(view: View, port: InboundPort) -> list[Chain]:
     )
     plain = Match(destination_port=at, transport_protocol="raw_buffer")
     return [_secure(view, port, ours), own_tls, _chain(view, port, "plaintext", plain)]
+
+
+def _refused(view: View, port: InboundPort) -> Chain:
+    """Closes plaintext connections to a strict port, and counts them.
+
+    Without it they would fall to the chain for unlisted ports, and to an app that believes its port to be strict.
+    """
+    log = metrics.connections(metrics.destination(str(view.name), port.number, secure=False))
+    match = Match(destination_port=proto.number(port.number), transport_protocol="raw_buffer")
+    closing = tcp.to_cluster("inbound_refused", names.BLACKHOLE_CLUSTER, log)
+    return Chain(name=f"{port.number}/refused", filter_chain_match=match, filters=[closing])
 
 
 def _secure(view: View, port: InboundPort, match: Match) -> Chain:

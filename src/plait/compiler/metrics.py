@@ -38,8 +38,9 @@ def source(workload: str, principal: str) -> Reporter:
 
 
 def destination(workload: str, port: int, *, secure: bool) -> Reporter:
-    """The side of the workload that is called."""
-    return Reporter(side="destination", workload=workload, principal="", secure=secure, service=str(port))
+    """The side of the workload that is called; port 0 stands for ports that are not listed."""
+    service = str(port) if port else "unlisted"
+    return Reporter(side="destination", workload=workload, principal="", secure=secure, service=service)
 
 
 def _edge(reporter: Reporter) -> _Tags:

@@ -6,9 +6,7 @@ from plait.envoy import names, proto
 from plait.model.ids import Origin
 
 
-def metadata(origin: Origin | None, rule: str) -> base_pb2.Metadata:
+def metadata(origin: Origin, rule: str) -> base_pb2.Metadata:
     """Metadata naming the object and the field that a rule was written in; no file and line, which move."""
-    if origin is None:
-        return base_pb2.Metadata()
     text = f"{origin.kind} {origin.namespace}/{origin.name} {origin.path}".rstrip()
     return proto.metadata(names.METADATA, (("origin", text), ("rule", rule)))

@@ -7,7 +7,6 @@ Routes carry the origin of their rule as metadata, without file and line: moving
 
 from collections.abc import Iterable, Mapping
 
-from envoy.config.core.v3 import base_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 
 from plait.compiler import provenance
@@ -26,11 +25,9 @@ DEFAULT_ROUTE = "default"
 
 def route(rule: Rule, clusters: Clusters, port: int) -> route_components_pb2.Route:
     """One rule as a route of a frontend at that port."""
-    message = route_components_pb2.Route(
-        name=rule.name,
-        match=route_match(rule.match),
-        metadata=provenance.metadata(rule.origin, rule.name),
-    )
+    message = route_components_pb2.Route(name=rule.name, match=route_match(rule.match))
+    if rule.origin:
+        message.metadata.CopyFrom(provenance.metadata(rule.origin, rule.name))
     answer(message, rule, clusters, port)
     headers.on_route(message, request=rule.request_headers, response=rule.response_headers)
     return message
@@ -41,7 +38,6 @@ def _default(frontend: OutboundFrontend, clusters: Clusters) -> route_components
     message = route(rule, clusters, frontend.port)
     message.match.Clear()
     message.match.prefix = ""  # OPTIONS * too
-    message.metadata.CopyFrom(base_pb2.Metadata())
     return message
 
 

@@ -104,11 +104,15 @@ def _resolver(resolvers: tuple[tuple[str, int], ...]) -> dict[str, object]:
     }
 
 
-def arguments(config_path: str, *, drain_seconds: int = 1, log_level: str = "warning") -> tuple[str, ...]:
-    """The command line of an Envoy, after the name of its executable."""
+def arguments(
+    config_path: str = "", *, inline: str = "", drain_seconds: int = 1, log_level: str = "warning"
+) -> tuple[str, ...]:
+    """The command line of an Envoy, after the name of its executable.
+
+    The bootstrap is a file, or `inline` JSON: Envoy opens no file below a folder that its user cannot enter.
+    """
     return (
-        "--config-path",
-        config_path,
+        *(("--config-yaml", inline) if inline else ("--config-path", config_path)),
         "--concurrency",
         "1",
         "--disable-hot-restart",

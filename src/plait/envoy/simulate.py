@@ -124,7 +124,7 @@ def _listener(resources: ResourceSet, call: Call) -> listener_pb2.Listener | Non
 
 
 def _refusal(call: Call) -> str:
-    if call.direction is Direction.INBOUND and not call.tls:
+    if call.direction == Direction.INBOUND and not call.tls:
         return f"port {call.port} accepts only mutual TLS (STRICT), or is not a port of the workload"
     return f"no filter chain takes connections to {call.address}:{call.port}"
 
@@ -148,6 +148,8 @@ def _stream(resources: ResourceSet, call: Call, outcome: Outcome, config: bytes)
         return outcome
     proxy = tcp_proxy_pb2.TcpProxy.FromString(config)
     cluster = proxy.cluster
+    if cluster == names.BLACKHOLE_CLUSTER and not proxy.HasField("on_demand"):
+        return replace(outcome, reason=_refusal(call))
     if proxy.HasField("on_demand"):
         cluster = names.direct_cluster(call.address, call.port)
         if cluster not in resources.of(types.CLUSTER):

@@ -73,10 +73,8 @@ def _static_secrets(config: any_pb2.Any) -> None:
             common = context.common_tls_context
             for secret in common.tls_certificate_sds_secret_configs:
                 secret.ClearField("sds_config")
-            combined = common.combined_validation_context
-            combined.validation_context_sds_secret_config.ClearField("sds_config")
-            if not common.HasField("combined_validation_context"):
-                common.ClearField("validation_context_type")
+            if common.HasField("combined_validation_context"):
+                common.combined_validation_context.validation_context_sds_secret_config.ClearField("sds_config")
             config.CopyFrom(proto.packed(context))
 
 

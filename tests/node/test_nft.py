@@ -172,7 +172,7 @@ def test_resolv_conf_of_a_workload():
     assert resolvconf.render("10.5.0.1", search).splitlines() == [
         "nameserver 10.5.0.1",
         "search shop.svc.cluster.local svc.cluster.local cluster.local corp.example",
-        "options ndots:1 timeout:5 attempts:2",
+        "options ndots:1 timeout:1 attempts:5",
     ]
 
 

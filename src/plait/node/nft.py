@@ -119,6 +119,7 @@ def render_host(rules: HostRules) -> str:
         _chain("out", "nat hook output priority -100", _host_out()),
         _chain("leave", "nat hook postrouting priority 100", _host_leave(rules)),
         _chain("forward", "filter hook forward priority 0", [f"ip daddr {SERVICE_RANGE} reject"]),
+        _chain("patience", "filter hook output priority 0", _host_patience(rules)),
     ]
     return _table(rules.table, chains)
 
@@ -207,6 +208,11 @@ def _host_leave(rules: HostRules) -> list[str]:
         f'ip saddr {network} oifname != "{rules.bridge}" masquerade',
         f'ct status dnat ip saddr {network} oifname "{rules.bridge}" masquerade',
     ]
+
+
+def _host_patience(rules: HostRules) -> list[str]:
+    """While no agent runs, a question to its DNS must seem lost, not refused, so that resolvers ask again."""
+    return [f'oifname "{rules.bridge}" icmp type destination-unreachable icmp code port-unreachable drop']
 
 
 def _addressed(ports: Sequence[LoopbackPort]) -> list[str]:

@@ -51,8 +51,8 @@ def search_list(namespace: str, *, domain: str = "cluster.local", machine: Resol
 
 
 def render(server: str, search: Sequence[str]) -> str:
-    """The resolv.conf of a workload."""
-    return f"nameserver {server}\nsearch {' '.join(search)}\noptions ndots:1 timeout:5 attempts:2\n"
+    """The resolv.conf of a workload; it asks again soon, so that a restart of the agent only delays an answer."""
+    return f"nameserver {server}\nsearch {' '.join(search)}\noptions ndots:1 timeout:1 attempts:5\n"
 
 
 def _is_address(text: str) -> bool:

@@ -6,7 +6,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 UV_VERSION=0.13.9
-export UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
+# The certificates of the machine count, as for pip: networks with a mirror of their own need that.
+export UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1
 
 for python in ${PYTHON:-python3 python3.13 python3.12 python3.11 /usr/bin/python3}; do
   if command -v "$python" >/dev/null 2>&1 && "$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then

@@ -106,7 +106,7 @@ class Agent:
         created: list[Workload] = []
         try:
             for document in documents:
-                created.append(self._registry.create(document, connection.caller, peer))
+                created.append(await self._registry.create(document, connection.caller, peer))
                 created[-1].listeners.add(news)
         except PlaitError:
             for workload in created:

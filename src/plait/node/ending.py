@@ -84,7 +84,6 @@ async def clean_up(workload: Workload) -> None:
         await asyncio.to_thread(workload.directory.forget_run)
     finally:
         _tell_end(workload)
-        workload.finished.set()
 
 
 def _tell_end(workload: Workload) -> None:

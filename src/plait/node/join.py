@@ -31,7 +31,7 @@ from plait.node.state import NodeDirectory, read_json, write_json
 
 log = logging.getLogger(__name__)
 
-LOCAL_WITHIN: Final = 60.0
+LOCAL_WITHIN: Final = 30.0
 _ASK_WITHIN: Final = 10.0
 _RENEW_AGAIN: Final = "join again with a new token: plait token create --node NAME --allow NS/SA"
 
@@ -60,16 +60,13 @@ class Member:
 async def member(settings: NodeSettings, directory: NodeDirectory) -> Member:
     """This machine's membership: the kept one, or a new one by the token or by control's own machine."""
     kept = await asyncio.to_thread(load, directory)
-    here = is_beside_control(directory) and not settings.join
+    here = not settings.join and (kept is None or is_beside_control(directory))
     if kept is not None and not await _outdated(kept, directory, here=here):
         return _moved(kept, directory, settings) if here else kept
     if here:
         return await _join_here(settings, directory)
     if not settings.join:
-        if kept is not None:
-            raise ForbiddenError("this machine's certificate has expired", _RENEW_AGAIN)
-        problem = "this machine is not a member of a mesh"
-        raise RefusedError(problem, "start one with `plait up`, or join one: plait node --join TOKEN --control ADDRESS")
+        raise ForbiddenError("this machine's certificate has expired", _RENEW_AGAIN)
     return await _join_there(settings, directory)
 
 
@@ -144,7 +141,9 @@ async def _join_here(settings: NodeSettings, directory: NodeDirectory) -> Member
             break
         except UnreachableError:
             if asyncio.get_running_loop().time() > deadline:
-                raise
+                problem = f"this machine is not a member of a mesh, and no control starts in {directory.root}"
+                remedy = "start one with `plait up`, or join one: plait node --join TOKEN --control ADDRESS"
+                raise RefusedError(problem, remedy) from None
             await asyncio.sleep(0.02)
     key = new_key()
     ads = str(read_json(directory.run / "endpoints.json").get("ads_address", ""))

@@ -171,14 +171,15 @@ class Launcher:
         return {**state, "pending": self.pending, "abandoned": self.abandoned}
 
     def _signal(self, number: int) -> None:
+        if self.outcome is not None:
+            return
         if not self.pid:
             if number in (signal.SIGKILL, *_DRAINING_SIGNALS, signal.SIGHUP):
                 self.outcome = {"event": "exited", "code": 0 if self.idle else 128 + number}
             return
-        if self.outcome is None:
-            target = -self.pid if number in _TERMINAL_SIGNALS else self.pid
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(target, number)
+        target = -self.pid if number in _TERMINAL_SIGNALS else self.pid
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(target, number)
 
     def _reap(self) -> None:
         while True:

@@ -5,10 +5,11 @@ run commands in it; root and the agent's own user may.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from plait.errors import AlreadyExistsError, ForbiddenError, NotFoundError, PlaitError
 from plait.identity.attestation import Grant, PeerProcess, attest
@@ -23,6 +24,8 @@ from plait.node.workload_spec import WorkloadSpec, parse
 
 log = logging.getLogger(__name__)
 
+_CLEANED_WITHIN: Final = 15.0
+
 
 class Registry:
     """The workloads that run here. `grants` are asked at each start."""
@@ -36,7 +39,7 @@ class Registry:
     def __iter__(self) -> Iterator[Workload]:
         return iter(tuple(self._workloads.values()))
 
-    def create(self, document: dict[str, Any], caller: Caller, peer: PeerProcess) -> Workload:
+    async def create(self, document: dict[str, Any], caller: Caller, peer: PeerProcess) -> Workload:
         """A workload for what a client asks to run; it is not started yet. Every refusal is raised here."""
         spec = parse(document)
         self._check_identity(spec, caller, peer)
@@ -47,7 +50,7 @@ class Registry:
         possible = context.network is not None
         default = context.settings.capture
         capture = choose_capture(spec.capture, default, possible=possible, why_not=context.why_explicit)
-        if spec.name in self._workloads:
+        if await self._taken(spec.name):
             problem = f"a workload {spec.name} runs on this machine already"
             raise AlreadyExistsError(problem, f"choose another --name, or end it: plait stop {spec.name.name}")
         workload = Workload(context, spec, owner=caller, user=user, capture=capture)
@@ -96,6 +99,14 @@ class Registry:
         for workload in self._workloads.values():
             await workload.detach()
 
+    async def _taken(self, name: ObjectName) -> bool:
+        """Whether a workload of that name runs; one whose app is gone already is waited for."""
+        found = self._workloads.get(name)
+        if found is not None and found.ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(found.finished.wait(), _CLEANED_WITHIN)
+        return name in self._workloads
+
     def _check_identity(self, spec: WorkloadSpec, caller: Caller, peer: PeerProcess) -> None:
         if caller.uid not in (0, os.geteuid()):
             attest(peer, self._grants(), spec.name.namespace, spec.service_account)
@@ -122,3 +133,4 @@ class Registry:
         except Exception:
             log.exception("%s did not end cleanly", workload.name)
         self._workloads.pop(workload.name, None)
+        workload.finished.set()

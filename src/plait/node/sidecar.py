@@ -52,25 +52,20 @@ class SidecarPlan:
         return {
             **confinement.document(),
             "replace": True,
-            "command": [str(self.envoy), *bootstrap.arguments("bootstrap.json")],
+            "command": [str(self.envoy), *bootstrap.arguments(inline=json.dumps(self.bootstrap()))],
             "env": {},
             "folder": str(self.directory.proxy),
         }
 
-    def write_bootstrap(self) -> None:
-        """Write the bootstrap where this Envoy alone can read it."""
-        document = bootstrap.bootstrap(
+    def bootstrap(self) -> dict[str, Any]:
+        """Its bootstrap."""
+        return bootstrap.bootstrap(
             self.proxy,
             ads_socket=self.ads_socket,
             admin_socket=state.ADMIN_FROM_PROXY,
             service=self.service,
             resolvers=self.resolvers,
         )
-        path = self.directory.proxy / "bootstrap.json"
-        path.write_text(json.dumps(document), encoding="utf-8")
-        path.chmod(0o600)
-        if self.uid is not None and os.geteuid() == 0:
-            os.chown(path, self.uid, self.uid)
 
 
 class Sidecar:
@@ -86,7 +81,6 @@ class Sidecar:
 
     async def start(self) -> None:
         """Start the Envoy and keep it running from now on."""
-        self.plan.write_bootstrap()
         await self._spawn()
         self._task = asyncio.create_task(self._keep(), name=f"sidecar {self.plan.proxy}")
 
@@ -95,7 +89,6 @@ class Sidecar:
         if process is not None and process.alive():
             self.process = process
         else:
-            self.plan.write_bootstrap()
             await self._spawn()
         self._task = asyncio.create_task(self._keep(), name=f"sidecar {self.plan.proxy}")
 

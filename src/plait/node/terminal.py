@@ -11,7 +11,6 @@ A background job never reads from the terminal: it would take what is typed for 
 import contextlib
 import errno
 import os
-import sys
 import termios
 import tty
 from collections.abc import Generator
@@ -44,7 +43,7 @@ class Terminal:
         """What `relay` must be called for when it can be read."""
         if self.master < 0:
             return []
-        return [self.master, sys.stdin.fileno()] if self.input_open else [self.master]
+        return [self.master, 0] if self.input_open else [self.master]
 
     def relay(self, fd: int) -> bool:
         """Carry what can be read to the other side; False when there is nothing more."""
@@ -58,7 +57,7 @@ class Terminal:
             self.input_open = bool(data)
         elif not data:
             self.master = self._closed()
-        _write(self.master if fd != self.master else sys.stdout.fileno(), data)
+        _write(self.master if fd != self.master else 1, data)
         return bool(data)
 
     def flush(self) -> None:
@@ -72,7 +71,7 @@ class Terminal:
         """Give the app's terminal the size of ours."""
         if self.master >= 0:
             with contextlib.suppress(OSError):
-                size = ioctl(sys.stdin.fileno(), termios.TIOCGWINSZ, b"\0" * 8)
+                size = ioctl(0, termios.TIOCGWINSZ, b"\0" * 8)
                 ioctl(self.master, termios.TIOCSWINSZ, size)
 
     def _closed(self) -> int:

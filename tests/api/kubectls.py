@@ -12,17 +12,16 @@ from pathlib import Path
 _UNPACKED = Path(__file__).parents[2] / "build" / "kubernetes-client"
 _DEBIAN = _UNPACKED / "usr" / "bin" / "kubectl"
 
+_GIVEN = os.environ.get("PLAIT_TEST_KUBECTL")
+WANTED = ("debian", "path", *(("given",) if _GIVEN else ()))
+"""Names of the kubectls to test with: Debian's, the one on the PATH, the one of PLAIT_TEST_KUBECTL."""
+
 
 @cache
 def kubectls() -> dict[str, Path]:
-    """The kubectls to test with, by a name; none if there are none and Debian's cannot be had."""
-    found = {"debian": _debian(), "path": _on_path(), "given": _given()}
+    """The kubectls that there are, by those names."""
+    found = {"debian": _debian(), "path": _on_path(), "given": Path(_GIVEN) if _GIVEN else None}
     return {name: path for name, path in found.items() if path is not None}
-
-
-def _given() -> Path | None:
-    path = os.environ.get("PLAIT_TEST_KUBECTL")
-    return Path(path) if path else None
 
 
 def _on_path() -> Path | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.kubectls import kubectls
+from tests.api.kubectls import WANTED, kubectls
 from tests.api.objects import config_map, deployment, gateway, http_route, service
 from tests.api.serving import Serving
 
@@ -43,7 +43,7 @@ class Kubectl:
         return self("get", *what.split(), "-o", f"jsonpath={{{path}}}")
 
 
-@pytest.fixture(params=["debian", "path", "given"])
+@pytest.fixture(params=WANTED)
 def kubectl(request: pytest.FixtureRequest, server: Serving, tmp_path: Path) -> Kubectl:
     """Each kubectl that there is."""
     program = kubectls().get(request.param)
@@ -64,7 +64,7 @@ def test_get_and_apply(kubectl: Kubectl) -> None:
     table = kubectl("get", "svc", "-o", "wide")
     assert "CLUSTER-IP" in table
     assert "240.240.0.7" in table
-    assert "service/reviews" in kubectl("get", "all")
+    assert "reviews" in kubectl("get", "all")
     assert "reviews" in kubectl(
         "get", "svc", "--all-namespaces", "-l", "!none", "--field-selector", "metadata.name=reviews"
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from plait.api import protobuf_bodies
 from plait.api.backend import Backend
 from plait.api.errors import ApiError
 from plait.api.kinds import Catalogue, Served
@@ -93,11 +94,11 @@ async def target_of(catalogue: Catalogue, group: str, version: str, rest: str) -
 
 
 def decode(body: bytes, content_type: str) -> Any:
-    """A body as JSON values; YAML where its media type says so."""
+    """A body as JSON values; YAML or protobuf where its media type says so."""
     if "yaml" in content_type:
         return _decode_yaml(body)
-    if content_type.endswith("protobuf"):
-        raise ApiError(415, "the body was sent as protobuf", "send application/json")
+    if content_type == protobuf_bodies.MEDIA_TYPE:
+        return protobuf_bodies.decode(body)
     try:
         return json.loads(body, parse_constant=_refuse_constant)
     except ValueError as error:

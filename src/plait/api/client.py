@@ -114,9 +114,9 @@ class Client:
             found += [{**kind, "group": group_name, "version": version} for kind in listed if "/" not in kind["name"]]
         return found
 
-    def get(self, path: str) -> Json:
+    def get(self, path: str, **query: str) -> Json:
         """The object or list at a path of the Kubernetes-shaped API (see `object_path`)."""
-        return self.request("GET", path)
+        return self.request("GET", path, query=query)
 
     def table(self, path: str, **query: str) -> Json:
         """A list as a table."""
@@ -139,12 +139,14 @@ class Client:
         """Delete the object at a path."""
         return self.request("DELETE", path)
 
-    def watch(self, path: str, *, since: str = "", timeout: float | None = None) -> Iterator[Json]:
+    def watch(
+        self, path: str, *, since: str = "", timeout: float | None = None, query: Mapping[str, str] | None = None
+    ) -> Iterator[Json]:
         """The events of a collection, {"type", "object"}, until the server ends the watch."""
-        query = {"watch": "1", **({"resourceVersion": since} if since else {})}
+        options = {**(query or {}), "watch": "1", **({"resourceVersion": since} if since else {})}
         if timeout is not None:
-            query["timeoutSeconds"] = str(max(1, round(timeout)))
-        with _translated(self.server), self._http.stream("GET", path, params=query, timeout=None) as response:
+            options["timeoutSeconds"] = str(max(1, round(timeout)))
+        with _translated(self.server), self._http.stream("GET", path, params=options, timeout=None) as response:
             if response.status_code >= 400:
                 response.read()
                 raise error_of(response)

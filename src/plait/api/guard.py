@@ -1,7 +1,8 @@
 """The outermost layer of the API: who is calling, and what becomes of every exception.
 
-Callers over the unix socket (ASGI names no port there) are its owner; others show a bearer token. Nothing that is
-raised below leaves a trace with the client: it gets a Status or a problem, and the id under which the log has more.
+Callers over the unix socket (where ASGI names a path and no port) are its owner; others show a bearer token.
+Nothing that is raised below leaves a trace with the client: it gets a Status or a problem, and the id under which
+the log has more.
 """
 
 import json
@@ -63,9 +64,9 @@ class Guard:
 
 
 def is_unix(scope: Mapping[str, Any]) -> bool:
-    """Whether the request came over a unix socket: its server address has a path and no port."""
-    server = scope.get("server")
-    return server is not None and server[1] is None
+    """Whether the request came over a unix socket: the server's address is a path and has no port."""
+    host, port = scope.get("server") or ("", 0)
+    return port is None and host.startswith("/")
 
 
 def bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:

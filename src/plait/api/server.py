@@ -1,7 +1,8 @@
 """The API on its sockets: the owner's unix socket, and TLS on an address if there is one.
 
-The sockets are made here, before anything is served, so that their addresses and modes are known at once: the unix
-socket is 0600 from its first moment. Stopping ends open watches first, then waits for running requests.
+The sockets are made here, before anything is served, so that their addresses are known at once and early callers
+wait instead of being refused; the unix socket is 0600 from its first moment. Stopping ends open watches first, then
+waits for running requests.
 """
 
 import asyncio
@@ -73,6 +74,7 @@ class ApiServer:
         config.timeout_graceful_shutdown = _PATIENCE
         config.proxy_headers = False
         config.server_header = False
+        listener.listen(config.backlog)
         config.load()
         if config.ssl is not None:
             config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -75,5 +75,5 @@ GRANT = DeclaredGrant(
     ],
 )
 def test_grants(kind, namespace, target, allowed):
-    """One's own namespace is free; another one needs a grant for kind and namespace of the source and for the target."""
+    """One's own namespace is free; another one needs a grant for the source's kind and namespace and for the target."""
     assert granted([GRANT], ("gateway.networking.k8s.io", kind, namespace), target) is allowed

@@ -14,7 +14,7 @@ for several threads.
 
 import gc
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -146,7 +146,7 @@ class Builder:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def _uncollected() -> Generator[None]:
     """No cyclic garbage collection meanwhile: an update makes no cycles, and a collection walks the whole mesh."""
     enabled = gc.isenabled()
     gc.disable()

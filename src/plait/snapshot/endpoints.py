@@ -5,7 +5,7 @@ Only workloads that are ready have endpoints; the identities of a cluster are th
 so that a restart changes endpoints only and never what callers are configured to trust.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from plait.model.ids import ObjectName
@@ -34,9 +34,8 @@ class Behind:
     workload_at: WorkloadAt
 
 
-def declare_slice(name: ObjectName, document: EndpointSlice, labels: Mapping[str, str]) -> DeclaredSlice | None:
-    """The slice, or None where it belongs to no Service or has no IP addresses."""
-    service = labels.get(SERVICE_LABEL, "")
+def declare_slice(name: ObjectName, document: EndpointSlice, service: str) -> DeclaredSlice | None:
+    """The slice of that Service, or None where it belongs to none or has no IP addresses."""
     if not service or document.address_type == "FQDN":
         return None
     return DeclaredSlice(

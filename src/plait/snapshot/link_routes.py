@@ -42,16 +42,15 @@ def link_frontends(stage: Stage, dirty: Dirty) -> None:
     for host in dirty.frontends:
         service = stage.links.services.get(host)
         declared = stage.tables.services.owners.get(host)
-        listed = service.ports if service else ()
-        former = stage.links.ports.get(host, ())
-        for port in listed if service and declared else ():
-            stage.effects.work["frontends"] += 1
-            _put(stage, (host, port.number), _frontend(stage, service, declared, port))
-        for number in set(former) - {port.number for port in listed}:
+        former = stage.links.ports.pop(host, ())
+        kept: tuple[int, ...] = ()
+        if service is not None and declared is not None:
+            kept = stage.links.ports[host] = tuple(port.number for port in service.ports)
+            for port in service.ports:
+                stage.effects.work["frontends"] += 1
+                _put(stage, (host, port.number), _frontend(stage, service, declared, port))
+        for number in set(former).difference(kept):
             _put(stage, (host, number), None)
-        stage.links.ports[host] = tuple(port.number for port in listed)
-        if not listed:
-            del stage.links.ports[host]
 
 
 def _put(stage: Stage, key: tuple[str, int], frontend: Frontend | None) -> None:

@@ -18,6 +18,7 @@ def link_services(stage: Stage, dirty: Dirty) -> None:
         declared = stage.tables.services.owners.get(host)
         members = tuple(stage.tables.workloads.behind(declared)) if declared else ()
         former = stage.links.services.get(host)
+        instances = _instances(stage, former)
         service = _link(stage, declared, members) if declared else None
         if stage.links.services.put(host, service):
             stage.effects.hosts.add(host)
@@ -26,6 +27,7 @@ def link_services(stage: Stage, dirty: Dirty) -> None:
         same = stage.links.services.get(host) is former
         _link_members(stage, host, members, same=same)
         _link_clusters(stage, former, stage.links.services.get(host), declared=declared, members=members)
+        _note_instances(stage, host, instances, _instances(stage, stage.links.services.get(host)))
 
 
 def _link(stage: Stage, declared: DeclaredService, members: Sequence[DeclaredWorkload]) -> Service:
@@ -88,12 +90,27 @@ def _put(stage: Stage, service: Service, key: ClusterKey, *, endpoints: tuple[En
     if not stage.links.endpoints.put(key, endpoints):
         return
     if service.headless:
-        workloads = {item.workload for listed in (former or (), endpoints) for item in listed}
-        instances = {f"{workload.rpartition('/')[2]}.{service.host}" for workload in workloads}
-        stage.effects.names.update(instances, (service.host,))
-        stage.effects.hosts.update(instances)
+        stage.effects.names.add(service.host)
     if service.headless or service.resolution is Resolution.DNS or _outside(former or ()) != _outside(endpoints):
         stage.effects.hosts.add(service.host)
+
+
+def _instances(stage: Stage, service: Service | None) -> set[tuple[str, str, int]]:
+    """Name, address and port of each endpoint that a headless service has a name for."""
+    if service is None or not service.headless:
+        return set()
+    keys = (ClusterKey(service=service.name, port=port.number) for port in service.ports)
+    found = (item for key in keys for item in stage.links.endpoints.get(key) or ())
+    return {(item.workload.rpartition("/")[2], item.address, item.port) for item in found}
+
+
+def _note_instances(
+    stage: Stage, host: str, before: set[tuple[str, str, int]], after: set[tuple[str, str, int]]
+) -> None:
+    """A workload behind a headless service has a name of its own, which comes and goes with its endpoint."""
+    changed = {f"{name}.{host}" for name, _, _ in before ^ after}
+    stage.effects.names.update(changed)
+    stage.effects.hosts.update(changed)
 
 
 def _outside(endpoints: Sequence[Endpoint]) -> bool:

@@ -5,8 +5,8 @@ listed say nothing about traffic.
 """
 
 import ipaddress
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
 
 from plait.model.ids import ObjectName
 from plait.resources.core.endpoint_slice import EndpointSlice
@@ -17,7 +17,7 @@ from plait.snapshot.authorization import declare_authorization
 from plait.snapshot.certificates import declare_secret
 from plait.snapshot.declared import DeclaredNode
 from plait.snapshot.dirty import Dirty
-from plait.snapshot.endpoints import declare_slice
+from plait.snapshot.endpoints import SERVICE_LABEL, declare_slice
 from plait.snapshot.gateway_objects import declare_class, declare_gateway, declare_grant
 from plait.snapshot.gateway_table import GatewayTable
 from plait.snapshot.http_routes import declare_route
@@ -94,8 +94,8 @@ class Tables:
 
     def _slice(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
         document = resource.object if resource else None
-        labels = resource.labels if resource else {}
-        declared = declare_slice(name, document, labels) if isinstance(document, EndpointSlice) else None
+        service = resource.labels.get(SERVICE_LABEL, "") if resource else ""
+        declared = declare_slice(name, document, service) if isinstance(document, EndpointSlice) else None
         self.services.put_slice(name, declared, dirty)
 
     def _workload(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
@@ -147,12 +147,11 @@ class Tables:
 
 def _allocated(document: Mapping[str, Any]) -> Mapping[str, str]:
     """The addresses by host that the mesh gave to a ServiceEntry, from its status."""
-    status = document.get("status")
-    listed = status.get("addresses") if isinstance(status, Mapping) else None
-    items: Iterable[Any] = listed if isinstance(listed, list) else ()
-    return {
-        item["host"]: item["value"] for item in items if isinstance(item, Mapping) and {"host", "value"} <= item.keys()
-    }
+    status = cast("Mapping[str, Any]", document.get("status") or {})
+    listed = status.get("addresses")
+    items = cast("list[Any]", listed) if isinstance(listed, list) else []
+    given = (cast("Mapping[str, Any]", item) for item in items if isinstance(item, Mapping))
+    return {str(item.get("host")): str(item.get("value", "")) for item in given}
 
 
 def _node(resource: Resource) -> DeclaredNode:

@@ -66,7 +66,7 @@ class Publisher:
         self._by_host: dict[str, set[str]] = {}
         self._by_cluster: dict[ClusterKey, set[str]] = {}
         self._endpoints: dict[tuple[ClusterKey, str], Entry] = {}
-        self._scopes: dict[Capture, Mapping[str, Entry]] = {}
+        self._scopes: dict[tuple[Capture, str], Mapping[str, Entry]] = {}
 
     def connect(self, proxy: str, node: str) -> None:
         """A proxy's stream opened."""
@@ -213,10 +213,13 @@ class Publisher:
         return found
 
     def _shared(self, view: View) -> Mapping[str, Entry]:
-        scopes = self._scopes.get(view.capture)
+        """The scopes of the whole mesh: by address, or (explicit capture) by the names that the namespace may use."""
+        namespace = view.name.namespace if view.capture is Capture.EXPLICIT else ""
+        scopes = self._scopes.get((view.capture, namespace))
         if scopes is None:
             self.work["scopes"] += 1
-            scopes = self._scopes[view.capture] = scope_entries(scope_keys(self.snapshot, view.capture))
+            scopes = scope_entries(scope_keys(self.snapshot, view.capture, namespace=namespace))
+            self._scopes[view.capture, namespace] = scopes
         return scopes
 
     def _index(self, known: _Proxy, *, view: View | None, demand: frozenset[str]) -> None:

@@ -5,6 +5,7 @@ lists the service accounts (`NAMESPACE/NAME`, `*` for any) that it may get certi
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 from plait.controlplane.addresses import machine_range
 from plait.controlplane.edges import Edges
 from plait.controlplane.objects import Objects
-from plait.controlplane.seed import document
+from plait.controlplane.seed import SYSTEM_NAMESPACE, document
 from plait.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError
 from plait.identity.authority import CertificateAuthority
 from plait.identity.spiffe import node_id
@@ -28,6 +29,7 @@ NODE = "plait.dev/node"
 PHASE = "plait.dev/phase"
 SERVICES = "plait.dev/services"
 PROTOCOLS = "plait.dev/protocols"
+GRANTS = "plait-grants"
 _WORKLOAD_ENTRY = ("networking.istio.io", "WorkloadEntry")
 
 
@@ -102,6 +104,29 @@ class Machines:
             "trustDomain": self._trust_domain,
             "clusterDomain": "cluster.local",
             "bundle": self._authority.bundle.decode(),
+            "grants": await self._grants(),
+            "gateways": await self._gateway_ports(),
+        }
+
+    async def _grants(self) -> list[Mapping[str, Any]]:
+        """Which local processes may run workloads under which identity: the ConfigMap that `plait grant` keeps."""
+        found = await self._objects.get(Objects.key("", "ConfigMap", SYSTEM_NAMESPACE, GRANTS))
+        grants: list[Mapping[str, Any]] = []
+        for name, text in ((found or {}).get("data") or {}).items():
+            try:
+                grants.append(dict(json.loads(text)))
+            except (ValueError, TypeError):
+                log.warning("the grant %s is not understood and gives nothing", name)
+        return grants
+
+    async def _gateway_ports(self) -> dict[str, list[int]]:
+        """The listeners' ports of every Gateway: a machine that cannot give it an address of its own maps them."""
+        listing = await self._objects.store.list(group="gateway.networking.k8s.io", kind="Gateway")
+        return {
+            f"{item['metadata']['namespace']}/{item['metadata']['name']}": sorted(
+                {int(listener["port"]) for listener in item.get("spec", {}).get("listeners", ())}
+            )
+            for item in listing.items
         }
 
     async def sign(self, node: str, request: bytes, namespace: str, service_account: str) -> bytes:

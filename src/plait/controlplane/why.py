@@ -213,11 +213,10 @@ class Why:
     def _inbound(
         self, question: schemas.WhyQuestion, outcome: Outcome, view: View, *, endpoint: Endpoint, identity: str
     ) -> Outcome:
-        explicit = next((port.sidecar_port for port in view.inbound if port.number == endpoint.port), 0)
         call = Call(
             direction=Direction.INBOUND,
             address=endpoint.address,
-            port=explicit or endpoint.port,
+            port=endpoint.port,
             http=read_target(question.url).is_http,
             method=question.method or "GET",
             authority=outcome.action.authority,
@@ -232,7 +231,7 @@ class Why:
         self, inbound: Outcome, story: _Story, view: View, endpoint: Endpoint
     ) -> tuple[str, schemas.Source | None]:
         server = str(view.name)
-        port = next((port for port in view.inbound if port.number == endpoint.port), view.unlisted)
+        port = next((port for port in view.inbound if endpoint.port in (port.number, port.sidecar_port)), view.unlisted)
         if port is not None:
             strict = "only mutual TLS" if port.mutual_tls is MutualTlsMode.STRICT else "mutual TLS and plaintext"
             story.tell("server", f"{server} accepts {strict} on port {endpoint.port} and processes {port.mode}")

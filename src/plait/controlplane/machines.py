@@ -15,7 +15,7 @@ from typing import Any
 from plait.controlplane.addresses import machine_range
 from plait.controlplane.edges import Edges
 from plait.controlplane.objects import Objects
-from plait.controlplane.seed import SYSTEM_NAMESPACE, document
+from plait.controlplane.seed import ROOT_NAMESPACE, document
 from plait.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError
 from plait.identity.authority import CertificateAuthority
 from plait.identity.spiffe import node_id
@@ -110,7 +110,7 @@ class Machines:
 
     async def _grants(self) -> list[Mapping[str, Any]]:
         """Which local processes may run workloads under which identity: the ConfigMap that `plait grant` keeps."""
-        found = await self._objects.get(Objects.key("", "ConfigMap", SYSTEM_NAMESPACE, GRANTS))
+        found = await self._objects.get(Objects.key("", "ConfigMap", ROOT_NAMESPACE, GRANTS))
         grants: list[Mapping[str, Any]] = []
         for name, text in ((found or {}).get("data") or {}).items():
             try:

@@ -195,9 +195,12 @@ def direct(address: str, port: int, service_account: str = "") -> DirectEndpoint
     return DirectEndpoint(address=address, port=port, protocol=Protocol.TCP, identity=who)
 
 
+Part = OutboundFrontend | OutboundCluster | InboundPort | DirectEndpoint
+
+
 def view(
     text: str = "client",
-    *parts: OutboundFrontend | OutboundCluster | InboundPort | DirectEndpoint,
+    *parts: Part,
     capture: Capture = Capture.TRANSPARENT,
     kind: WorkloadKind = WorkloadKind.SIDECAR,
 ) -> View:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from envoy.config.cluster.v3 import cluster_pb2
@@ -29,7 +29,7 @@ from google.protobuf import json_format
 from plait.compiler.compile import compile_view
 from plait.compiler.endpoints import cluster_endpoints
 from plait.envoy import names, types
-from plait.envoy.resource_set import ResourceSet
+from plait.envoy.resource_set import Entry, ResourceSet
 from plait.envoy.simulate import Call, Direction, Outcome
 from plait.model.ids import ObjectName
 from plait.model.services import Resolution
@@ -112,7 +112,7 @@ def _object_name(text: str) -> ObjectName:
 
 def held(snapshot: Snapshot, view: View) -> ResourceSet:
     """What the proxy of a view holds, endpoints included."""
-    assignments = {}
+    assignments: dict[str, Entry] = {}
     for cluster in view.clusters:
         if cluster.resolution in (Resolution.MESH, Resolution.STATIC):
             name = names.cluster(cluster.host, cluster.key.port, cluster.key.subset)
@@ -173,16 +173,17 @@ def rendered(resources: ResourceSet, common: AbstractSet[str] = frozenset()) -> 
 
 def _shortened(value: Any, common: AbstractSet[str]) -> Any:
     """The value with what is common to other cases replaced by a mark."""
+    if isinstance(value, dict) and json.dumps(value, sort_keys=True) in common:
+        return COMMON
     if isinstance(value, dict):
-        if json.dumps(value, sort_keys=True) in common:
-            return COMMON
-        return {key: _shortened(item, common) for key, item in value.items()}
-    return [_shortened(item, common) for item in value] if isinstance(value, list) else value
+        return {key: _shortened(item, common) for key, item in cast("dict[str, Any]", value).items()}
+    return [_shortened(item, common) for item in cast("list[Any]", value)] if isinstance(value, list) else value
 
 
 def parts(value: Any) -> Iterator[str]:
     """Every large mapping in a value, as text to compare."""
     if isinstance(value, dict) and len(text := json.dumps(value, sort_keys=True)) > _COMMON_FROM:
         yield text
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+    inner = list(cast("dict[str, Any]", value).values()) if isinstance(value, dict) else value
+    for item in cast("list[Any]", inner) if isinstance(inner, list) else ():
         yield from parts(item)

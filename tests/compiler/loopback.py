@@ -9,7 +9,7 @@ from dataclasses import replace
 from plait.compiler.compile import compile_view
 from plait.compiler.endpoints import cluster_endpoints
 from plait.envoy import names, types
-from plait.envoy.resource_set import ResourceSet
+from plait.envoy.resource_set import Entry, ResourceSet
 from plait.envoy.simulate import Call, Outcome, simulate
 from plait.model.services import Endpoint
 from plait.model.view import View
@@ -25,7 +25,7 @@ def client(view: View, endpoints: Mapping[str, Endpoint]) -> ResourceSet:
     """What a client's proxy holds: its outbound side, and an endpoint for each cluster (by service name)."""
     compiled = compile_view(on_loopback(view))
     outbound = {names.OUTBOUND_LISTENER: compiled.of(types.LISTENER)[names.OUTBOUND_LISTENER]}
-    assignments = {}
+    assignments: dict[str, Entry] = {}
     for cluster in view.clusters:
         name = names.cluster(cluster.host, cluster.key.port, cluster.key.subset)
         found = [endpoints[cluster.key.service.name]] if cluster.key.service.name in endpoints else []

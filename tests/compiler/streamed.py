@@ -5,7 +5,7 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,12 +29,12 @@ class Control:
     """Holds one proxy's resources and sends them; `asked` are all names it subscribed to, by type."""
 
     resources: ResourceSet = field(default_factory=ResourceSet)
-    sessions: list[Session] = field(default_factory=list)
-    asked: dict[str, set[str]] = field(default_factory=dict)
+    sessions: list[Session] = field(default_factory=list[Session])
+    asked: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     admin: Path = Path()
     told: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def authorize(self, node_id: str, _peer: Peer) -> str:
+    def authorize(self, node_id: str, peer: Peer) -> str:
         """Anybody may."""
         return node_id
 
@@ -44,7 +44,7 @@ class Control:
         session.stream.publish(self.resources)
         session.wake()
 
-    def received(self, _session: Session, events: Iterable[Event]) -> None:
+    def received(self, session: Session, events: Sequence[Event]) -> None:
         """Keeps what was asked for."""
         for event in events:
             if isinstance(event, Subscribed):
@@ -81,7 +81,7 @@ class Control:
 
 
 @contextlib.asynccontextmanager
-async def streamed(resources: ResourceSet) -> AsyncIterator[Control]:
+async def streamed(resources: ResourceSet) -> AsyncGenerator[Control]:
     """An Envoy that takes its configuration from a stream, until the block ends."""
     folder = Path(tempfile.mkdtemp(prefix="plait-xds-"))
     control = Control(resources=resources, admin=folder / "admin")

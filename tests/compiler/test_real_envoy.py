@@ -20,7 +20,7 @@ from plait.model.traffic import (
     Rule,
     StringMatch,
 )
-from plait.model.view import OutboundFrontend
+from plait.model.view import OutboundCluster, OutboundFrontend
 from tests import builders as b
 from tests.compiler import loopback
 from tests.envoy import live
@@ -37,7 +37,7 @@ def backends() -> Iterator[dict[str, live.App]]:
         yield started
 
 
-def _clusters() -> list[object]:
+def _clusters() -> list[OutboundCluster]:
     return [b.cluster(name, secure=False) for name in BACKENDS]
 
 
@@ -63,7 +63,7 @@ def _differences(
     view = b.view("client", *_frontends(port, rule_lists), *_clusters())
     endpoints = {name: b.endpoint("127.0.0.1", app.port) for name, app in backends.items()}
     resources = loopback.client(replace(view, outbound_port=port), endpoints)
-    different = []
+    different: list[str] = []
     with live.running(resources):
         for index in range(len(rule_lists)):
             for call in calls:
@@ -228,7 +228,7 @@ CALLS = st.builds(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(lists=st.lists(rule_lists(), min_size=6, max_size=10), calls=st.lists(CALLS, min_size=12, max_size=16))
 def test_simulation_agrees_on_random_rules(
     backends: dict[str, live.App], lists: list[tuple[tuple[Rule, ...], bool]], calls: list[Call]

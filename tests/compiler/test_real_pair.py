@@ -2,7 +2,7 @@
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 
 import pytest
@@ -34,7 +34,7 @@ class Pair:
 
 
 @contextlib.contextmanager
-def _pair(mode: InboundMode) -> Iterator[Pair]:
+def _pair(mode: InboundMode) -> Generator[Pair]:
     with live.apps("web") as started, contextlib.ExitStack() as stack:
         app = started["web"]
         port, sidecar = live.free_port(), live.free_port()
@@ -63,7 +63,7 @@ def test_requests_arrive_as_they_were_sent(pair: Pair) -> None:
     headers = [("X-MiXed", "One"), ("Cookie", "a=b; c=d"), ("X-Twice", "1"), ("X-Twice", "2")]
     answer = live.request(pair.address, "/a//b/../c%2Fd?q=%20x", authority="web:99", headers=headers)
 
-    names = {name for name, _ in answer.seen["headers"]}
+    names = {name for name, _ in answer.headers_seen}
     kept = {"Host", "X-MiXed", "Cookie", "X-Twice"}
     assert answer.status == 200
     assert answer.seen_header("x-twice") == ["1", "2"]

@@ -35,7 +35,7 @@ def _resources(view: View, app: live.App) -> ResourceSet:
     return loopback.client(view, found)
 
 
-def _view(port: int, *more: object) -> View:
+def _view(port: int, *more: b.Part) -> View:
     view = b.view("client", b.frontend("web", port, address=HTTP), b.cluster("web", port, secure=False), *more)
     return replace(view, outbound_port=port)
 

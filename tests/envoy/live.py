@@ -10,9 +10,10 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from google.protobuf import json_format
@@ -31,7 +32,7 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(resources: ResourceSet, secrets: Sequence[secret_pb2.Secret] = ()) -> Iterator[Path]:
+def running(resources: ResourceSet, secrets: Sequence[secret_pb2.Secret] = ()) -> Generator[Path]:
     """An Envoy that holds a resource set, until the block ends; gives its admin socket."""
     folder = Path(tempfile.mkdtemp(prefix="plait-envoy-"))
     admin = folder / "admin"
@@ -89,7 +90,7 @@ class Answer:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
-    seen: dict[str, object] = field(default_factory=dict)
+    seen: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def app(self) -> str:
@@ -102,9 +103,12 @@ class Answer:
 
     def seen_header(self, name: str) -> list[str]:
         """The values of a header that the app saw."""
-        pairs = self.seen["headers"]
-        assert isinstance(pairs, list)
-        return [value for key, value in pairs if key.lower() == name]
+        return [value for key, value in self.headers_seen if key.lower() == name]
+
+    @property
+    def headers_seen(self) -> list[tuple[str, str]]:
+        """All headers that the app saw, in order and as they were written."""
+        return [(key, value) for key, value in self.seen["headers"]]
 
 
 def request(
@@ -166,7 +170,7 @@ class App:
             while self._answer(connection, stream):
                 pass
 
-    def _answer(self, connection: socket.socket, stream) -> bool:
+    def _answer(self, connection: socket.socket, stream: BinaryIO) -> bool:
         head = stream.readline().decode("latin-1").rstrip("\r\n")
         if not head:
             return False
@@ -192,7 +196,7 @@ class App:
 
 
 @contextlib.contextmanager
-def apps(*names: str) -> Iterator[dict[str, App]]:
+def apps(*names: str) -> Generator[dict[str, App]]:
     """Apps that answer until the block ends, by name."""
     started = {name: App(name) for name in names}
     try:

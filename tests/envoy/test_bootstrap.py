@@ -8,9 +8,10 @@ from tests.envoy.real import validate_document
 
 def test_envoy_accepts_the_bootstrap(tmp_path: Path) -> None:
     """Envoy accepts it, with and without name servers of its own."""
-    sockets = {"ads_socket": str(tmp_path / "ads.sock"), "admin_socket": str(tmp_path / "admin.sock")}
-    plain = bootstrap.bootstrap("default/web", **sockets)
-    resolving = bootstrap.bootstrap("default/web", **sockets, resolvers=(("10.1.0.1", 5354),))
+    ads, admin = str(tmp_path / "ads.sock"), str(tmp_path / "admin.sock")
+    plain = bootstrap.bootstrap("default/web", ads_socket=ads, admin_socket=admin)
+    resolvers = (("10.1.0.1", 5354),)
+    resolving = bootstrap.bootstrap("default/web", ads_socket=ads, admin_socket=admin, resolvers=resolvers)
 
     assert [validate_document(plain, tmp_path), validate_document(resolving, tmp_path)] == ["", ""]
 

@@ -89,7 +89,9 @@ def _forward(
     rewrites.on_route(message, rule)
 
 
-def _missing_code(destinations: Sequence[Destination]) -> route_components_pb2.RouteAction.ClusterNotFoundResponseCode:
+def _missing_code(
+    destinations: Sequence[Destination],
+) -> route_components_pb2.RouteAction.ClusterNotFoundResponseCode.ValueType:
     broken = next((item.status for item in destinations if item.cluster is None), 503)
     return _MISSING_CLUSTER_CODES.get(broken, route_components_pb2.RouteAction.INTERNAL_SERVER_ERROR)
 

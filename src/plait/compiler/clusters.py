@@ -12,6 +12,8 @@ from typing import Final
 from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
 from envoy.config.core.v3 import address_pb2, extension_pb2, protocol_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
+from envoy.extensions.clusters.common.dns.v3 import dns_pb2
+from envoy.extensions.clusters.dns.v3 import dns_cluster_pb2
 from envoy.extensions.http.header_formatters.preserve_case.v3 import preserve_case_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from envoy.type.v3 import percent_pb2
@@ -30,7 +32,7 @@ _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _TYPES: Final = {
     Resolution.MESH: cluster_pb2.Cluster.EDS,
     Resolution.STATIC: cluster_pb2.Cluster.EDS,
-    Resolution.DNS: cluster_pb2.Cluster.STRICT_DNS,
+    Resolution.DNS: cluster_pb2.Cluster.STATIC,  # the type is unused beside an extension's
     Resolution.NONE: cluster_pb2.Cluster.ORIGINAL_DST,
 }
 
@@ -84,7 +86,7 @@ def _breakers() -> circuit_breaker_pb2.CircuitBreakers:
     )
 
 
-def _base(name: str, kind: cluster_pb2.Cluster.DiscoveryType) -> cluster_pb2.Cluster:
+def _base(name: str, kind: cluster_pb2.Cluster.DiscoveryType.ValueType) -> cluster_pb2.Cluster:
     cluster = cluster_pb2.Cluster(
         name=name,
         type=kind,
@@ -126,8 +128,7 @@ def outbound(cluster: OutboundCluster) -> cluster_pb2.Cluster:
         _secure(message, cluster.identities, mixed=cluster.mixed)
     if cluster.resolution is Resolution.DNS:
         message.load_assignment.CopyFrom(static_endpoints(name, cluster.endpoints))
-        message.respect_dns_ttl = True
-        message.dns_lookup_family = cluster_pb2.Cluster.V4_PREFERRED
+        message.cluster_type.CopyFrom(_resolving())
     if cluster.protocol.is_http:
         options = _http_options(
             cluster.protocol,
@@ -137,6 +138,12 @@ def outbound(cluster: OutboundCluster) -> cluster_pb2.Cluster:
         )
         message.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(options)
     return message
+
+
+def _resolving() -> cluster_pb2.Cluster.CustomClusterType:
+    """Envoy resolves the names by itself, and every address is an endpoint for as long as the answer holds."""
+    config = dns_cluster_pb2.DnsCluster(respect_dns_ttl=True, dns_lookup_family=dns_pb2.V4_PREFERRED)
+    return cluster_pb2.Cluster.CustomClusterType(name="envoy.cluster.dns", typed_config=proto.packed(config))
 
 
 def direct(endpoint: DirectEndpoint) -> cluster_pb2.Cluster:

@@ -13,13 +13,17 @@ by many proxies and added by the caller (`endpoints`, `scopes`, `names`).
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from google.protobuf.message import Message
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.listener.v3 import listener_pb2
+from envoy.config.route.v3 import route_pb2
 
 from plait.compiler import clusters, gateway, inbound, inbound_http, outbound, routes, scopes, secrets
 from plait.envoy import names, types
 from plait.envoy.resource_set import Entry, ResourceSet, entry_of, resource_set
 from plait.model.services import WorkloadKind
 from plait.model.view import InboundMode, View
+
+Named = cluster_pb2.Cluster | listener_pb2.Listener | route_pb2.RouteConfiguration
 
 
 def compile_view(view: View) -> ResourceSet:
@@ -39,7 +43,7 @@ def _of(url: str, entries: Iterable[Entry]) -> Iterator[tuple[str, Entry]]:
     return ((url, entry) for entry in entries)
 
 
-def _entries(url: str, messages: Iterable[Message]) -> Iterator[tuple[str, Entry]]:
+def _entries(url: str, messages: Iterable[Named]) -> Iterator[tuple[str, Entry]]:
     return ((url, entry_of(message.name, message)) for message in messages)
 
 
@@ -47,7 +51,7 @@ def _is_gateway(view: View) -> bool:
     return view.kind is WorkloadKind.GATEWAY
 
 
-def _clusters(view: View) -> Iterator[Message]:
+def _clusters(view: View) -> Iterator[cluster_pb2.Cluster]:
     yield from (clusters.outbound(cluster) for cluster in view.clusters)
     yield from (clusters.direct(endpoint) for endpoint in view.direct)
     yield from (clusters.inbound(port) for port in inbound.app_ports(view))
@@ -55,7 +59,7 @@ def _clusters(view: View) -> Iterator[Message]:
         yield clusters.passthrough()
 
 
-def _listeners(view: View) -> Iterator[Message]:
+def _listeners(view: View) -> Iterator[listener_pb2.Listener]:
     if _is_gateway(view):
         yield from gateway.listeners(view)
     else:
@@ -63,7 +67,7 @@ def _listeners(view: View) -> Iterator[Message]:
         yield from inbound.listeners(view)
 
 
-def _routes(view: View) -> Iterator[Message]:
+def _routes(view: View) -> Iterator[route_pb2.RouteConfiguration]:
     known = {
         cluster.key: names.cluster(cluster.host, cluster.key.port, cluster.key.subset) for cluster in view.clusters
     }

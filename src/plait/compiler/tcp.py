@@ -1,7 +1,7 @@
 """Byte streams: the last filter of chains that do not look at requests."""
 
 from envoy.config.accesslog.v3 import accesslog_pb2
-from envoy.config.core.v3 import substitution_format_string_pb2
+from envoy.config.core.v3 import base_pb2, substitution_format_string_pb2
 from envoy.config.listener.v3 import listener_components_pb2
 from envoy.extensions.filters.common.set_filter_state.v3 import value_pb2
 from envoy.extensions.filters.network.set_filter_state.v3 import set_filter_state_pb2
@@ -52,7 +52,7 @@ def to_dialled_workload(
     name = value_pb2.FilterStateValue(
         object_key="envoy.tcp_proxy.cluster",
         format_string=substitution_format_string_pb2.SubstitutionFormatString(
-            text_format_source={"inline_string": f"{names.DIRECT_PREFIX}%DOWNSTREAM_LOCAL_ADDRESS%"}
+            text_format_source=base_pb2.DataSource(inline_string=f"{names.DIRECT_PREFIX}%DOWNSTREAM_LOCAL_ADDRESS%")
         ),
     )
     message = _proxy(stat_prefix, access_log)

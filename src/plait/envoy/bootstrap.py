@@ -27,7 +27,7 @@ STATISTICS: Final = (
     {"suffix": "update_rejected"},
 )
 _BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 30000, 60000)
-_ADS: Final = {"ads": {}, "resource_api_version": "V3"}
+_ADS: Final[dict[str, object]] = {"ads": {}, "resource_api_version": "V3"}
 _HTTP2: Final = {
     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
         "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",

@@ -213,10 +213,11 @@ class Why:
     def _inbound(
         self, question: schemas.WhyQuestion, outcome: Outcome, view: View, *, endpoint: Endpoint, identity: str
     ) -> Outcome:
+        port = _port_of(view, endpoint)
         call = Call(
             direction=Direction.INBOUND,
             address=endpoint.address,
-            port=endpoint.port,
+            port=port.number if port and port.sidecar_port else endpoint.port,
             http=read_target(question.url).is_http,
             method=question.method or "GET",
             authority=outcome.action.authority,
@@ -231,7 +232,7 @@ class Why:
         self, inbound: Outcome, story: _Story, view: View, endpoint: Endpoint
     ) -> tuple[str, schemas.Source | None]:
         server = str(view.name)
-        port = next((port for port in view.inbound if endpoint.port in (port.number, port.sidecar_port)), view.unlisted)
+        port = _port_of(view, endpoint)
         if port is not None:
             strict = "only mutual TLS" if port.mutual_tls is MutualTlsMode.STRICT else "mutual TLS and plaintext"
             story.tell("server", f"{server} accepts {strict} on port {endpoint.port} and processes {port.mode}")
@@ -298,6 +299,12 @@ class Why:
             file=found.file,
             line=found.line,
         )
+
+
+def _port_of(view: View, endpoint: Endpoint) -> InboundPort | None:
+    """The server's port behind an endpoint; in explicit capture the endpoint is the sidecar's own port."""
+    found = (port for port in view.inbound if endpoint.port in (port.number, port.sidecar_port))
+    return next(found, view.unlisted)
 
 
 def _only_one(found: list[Workload]) -> Workload | None:

@@ -13,10 +13,20 @@ def envoy(*deferred: str) -> FakeEnvoy:
 
 def relay() -> FakeEnvoy:
     """A peer that takes everything wholesale, and names by demand."""
-    peer = envoy(NAME)
+    peer = envoy(NAME).subscribe(NAME)
     for url in WHOLESALE[1:]:
         peer.subscribe(url, "*")
     return peer
+
+
+def test_a_relay_gets_nothing_before_it_has_asked_for_everything() -> None:
+    """Its requests come one by one; a stage whose types it has not named yet must not seem empty."""
+    peer = envoy(NAME).subscribe(NAME, "h").publish(*(made(url, "h") for url in WHOLESALE))
+    for url in WHOLESALE[1:]:
+        peer.expect_nothing()
+        assert not peer.stream.in_sync()
+        peer.subscribe(url, "*")
+    assert {item.type_url for item in peer.receive()} == {ENDPOINT, SECRET, CLUSTER}
 
 
 def test_nothing_is_answered_before_the_first_publication() -> None:
@@ -38,8 +48,8 @@ def test_an_empty_wildcard_subscription_is_answered() -> None:
 
 def test_an_empty_subscription_to_names_is_no_wildcard() -> None:
     """NAME has no wildcard: a relay without demand gets nothing."""
-    peer = envoy(NAME).publish(made(NAME, "reviews")).subscribe(NAME)
-    peer.expect_nothing()
+    peer = relay().publish(made(NAME, "reviews"))
+    assert NAME not in {item.type_url for item in peer.settle()}
 
 
 def test_stages_wait_for_the_acknowledgement_of_the_one_before() -> None:
@@ -213,8 +223,9 @@ def test_a_name_that_does_not_exist_is_answered_once() -> None:
 
 def test_a_deferred_name_is_denied_only_once_it_was_looked_for() -> None:
     """A host that control has not looked at yet is not said to be missing, nor removed."""
-    peer = envoy(NAME).publish().subscribe(NAME, "reviews", "nowhere")
-    peer.expect_nothing()
+    peer = relay().publish()
+    peer.settle()
+    peer.subscribe(NAME, "reviews", "nowhere").expect_nothing()
     peer.publish(made(NAME, "reviews"), answered={NAME: {"reviews", "nowhere"}})
     received = peer.receive()
     assert {(item.names, item.removed) for item in received} == {(("reviews",), ()), ((), ("nowhere",))}

@@ -19,6 +19,8 @@ from plait.errors import RefusedError
 
 SERVICE: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 DELTA_METHOD: Final = "DeltaAggregatedResources"
+ACCEPTED: Final = ("plait-stream", "accepted")
+"""Initial metadata of a stream that was let in: until it comes, nobody knows who answers, if anyone."""
 _FIRST_REQUEST_TIMEOUT: Final = 10.0
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -119,7 +121,7 @@ class AdsService:
         session = Session(proxy=proxy, peer=peer, stream=DeltaStream(deferred=self._deferred))
         self._host.opened(session)
         try:
-            await context.send_initial_metadata(())
+            await context.send_initial_metadata((ACCEPTED,))
             self._take(session, first)
             reason = await self._run(session, context)
         finally:

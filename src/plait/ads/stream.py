@@ -5,7 +5,8 @@
 Additions go in `PUSH_STAGES` order: a stage is sent once the peer has acknowledged (or refused) the ones before
 it, so that nothing refers to what is not there yet. Removals come last, referrers first. A type that the peer
 does not subscribe to, or names that it does not ask for, hold nothing up: there is nothing to send. New endpoints
-of a cluster that the peer knows never wait and never make others wait.
+of a cluster that the peer knows never wait and never make others wait. A relay, which asks for NAME first, gets
+nothing before it has asked for every type.
 
 Versions are content hashes, so what a reconnecting peer holds (`initial_resource_versions`) is not sent again, and
 what vanished meanwhile is removed. A changed cluster gets its endpoints again: Envoy warms it until they come and
@@ -21,7 +22,18 @@ from envoy.service.discovery.v3 import discovery_pb2
 
 from plait.ads.subscription import ABSENT, Refusal, Subscription
 from plait.envoy.resource_set import Entry, ResourceSet
-from plait.envoy.types import ALL_TYPES, CLUSTER, ENDPOINT, LISTENER, NAME, PUSH_STAGES, ROUTE, SCOPE, SECRET
+from plait.envoy.types import (
+    ALL_TYPES,
+    CLUSTER,
+    ENDPOINT,
+    ENVOY_TYPES,
+    LISTENER,
+    NAME,
+    PUSH_STAGES,
+    ROUTE,
+    SCOPE,
+    SECRET,
+)
 
 REMOVAL_ORDER: Final = (NAME, SCOPE, LISTENER, ROUTE, CLUSTER, ENDPOINT, SECRET)
 _REFERRERS: Final = {
@@ -113,7 +125,7 @@ class DeltaStream:
 
     def responses(self) -> list[bytes]:
         """The responses to write now, each serialised; what they carry counts as sent."""
-        if not self._published:
+        if not self._published or self._opening:
             return []
         written = [*self._denials(), *self._additions()]
         if self._complete and not any(subscription.blocks for subscription in self._subscriptions.values()):
@@ -125,7 +137,7 @@ class DeltaStream:
 
         With a type: whether the stages up to that type's would let the next stage go.
         """
-        if not self._published:
+        if not self._published or self._opening:
             return False
         if through is None:
             return not any(subscription.pending or self._unsent(subscription) for subscription in self._all())
@@ -155,6 +167,11 @@ class DeltaStream:
     def refusals(self) -> Mapping[tuple[str, str], Refusal]:
         """What the peer refuses at present, by type and name."""
         return {(item.type_url, name): refusal for item in self._all() for name, refusal in item.refused.items()}
+
+    @property
+    def _opening(self) -> bool:
+        """Whether a relay (who else asks for NAME) has not asked for every type yet: stages would seem empty."""
+        return self._subscriptions[NAME].active and not all(self._subscriptions[url].active for url in ENVOY_TYPES)
 
     def _all(self) -> Iterable[Subscription]:
         return self._subscriptions.values()

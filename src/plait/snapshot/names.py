@@ -43,8 +43,8 @@ def aliases(service: Service, namespace: str) -> tuple[str, ...]:
     stem = service.host.removesuffix(_SUFFIX)
     if stem == service.host:
         return (service.host,)
-    short = (service.name.name,) if service.name.namespace == namespace else ()
-    return (*short, stem, f"{stem}.svc", service.host)
+    short, _, own = stem.partition(".")
+    return (*((short,) if own == namespace else ()), stem, f"{stem}.svc", service.host)
 
 
 def name_of(snapshot: Snapshot, host: str) -> NameRecord | None:

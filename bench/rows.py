@@ -28,7 +28,9 @@ def median_row(name: str, values: Sequence[float], unit: str, *, must: str = "",
     """The median of several readings, with their range; `limit` is the most that the target allows."""
     value = statistics.median(values)
     spread = f"{min(values):.4g}..{max(values):.4g}"
-    return Row(name=name, value=value, unit=unit, spread=spread, must=must, holds=None if limit is None else value <= limit)
+    return Row(
+        name=name, value=value, unit=unit, spread=spread, must=must, holds=None if limit is None else value <= limit
+    )
 
 
 def ratio_row(

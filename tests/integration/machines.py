@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ from plait.node.network import MachineNetwork
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 PLAIT = (sys.executable, "-m", "plait.cli")
+SOURCES = Path(__file__).parents[2] / "src"
+ORDINARY = 40777
+"""The number of an ordinary user."""
 
 
 def until(condition: Callable[[], Any], *, within: float = 20.0, what: str = "") -> Any:
@@ -40,6 +44,7 @@ class Machine:
 
     state: Path
     prefix: tuple[str, ...] = ()
+    program: tuple[str, ...] = PLAIT
     environment: dict[str, str] = field(default_factory=dict[str, str])
     parts: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict[str, Any])
 
@@ -52,7 +57,7 @@ class Machine:
         """Start control or node, and wait until it answers."""
         self.state.mkdir(exist_ok=True)
         with (self.state / f"{part}.log").open("ab") as log:
-            command = [*self.prefix, *PLAIT, part, *flags]
+            command = [*self.prefix, *self.program, part, *flags]
             self.parts[part] = subprocess.Popen(
                 command, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
@@ -82,7 +87,7 @@ class Machine:
     def plait(self, *words: str, code: int | None = 0, text: str = "", wait: float = 40) -> str:
         """Run a command line to its end; its standard output."""
         done = subprocess.run(
-            [*self.prefix, *PLAIT, *words],
+            [*self.prefix, *self.program, *words],
             env=self.env,
             input=text,
             capture_output=True,
@@ -99,7 +104,7 @@ class Machine:
     def running(self, *words: str, **more: Any) -> Generator["subprocess.Popen[str]"]:
         """A command line that runs during the block, and is ended with it."""
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
-        process = subprocess.Popen([*self.prefix, *PLAIT, *words], env=self.env, text=True, **pipes)
+        process = subprocess.Popen([*self.prefix, *self.program, *words], env=self.env, text=True, **pipes)
         try:
             yield process
         finally:
@@ -149,6 +154,26 @@ def _leave_nothing(state: Path) -> None:
         membership = json.loads((state / "node" / "identity" / "membership.json").read_text())
         identifier = node_run.mesh_id(state)
         MachineNetwork(identifier, membership["cidr"], state=state / "node" / "network.json").teardown()
+
+
+@contextlib.contextmanager
+def ordinary_mesh() -> Generator[Machine]:
+    """A mesh of an ordinary user: of this one, or while root runs the tests of a user made up here."""
+    with tempfile.TemporaryDirectory(prefix="plait-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        state = Path(folder) / "m"
+        with mesh(state, **(_as_ordinary_user(state) if os.geteuid() == 0 else {})) as machine:
+            yield machine
+
+
+def _as_ordinary_user(state: Path) -> dict[str, Any]:
+    """How a machine is run as an ordinary user, with an interpreter that such a user may execute."""
+    state.mkdir()
+    os.chown(state, ORDINARY, ORDINARY)
+    packages = next(Path(entry) for entry in sys.path if entry.endswith("site-packages"))
+    environment = {"PYTHONPATH": f"{SOURCES}:{packages}", "HOME": str(state), "PYTHONDONTWRITEBYTECODE": "1"}
+    prefix = ("setpriv", f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-groups")
+    return {"prefix": prefix, "program": ("/usr/bin/python3.11", "-m", "plait.cli"), "environment": environment}
 
 
 def free_port() -> int:

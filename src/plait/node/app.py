@@ -63,7 +63,7 @@ class Place:
         return Confinement(
             netns=self.habitat.netns,
             files=self.habitat.files if apart else {},
-            hide=self.hidden if apart else (),
+            hide=self.hidden,
             uid=self.user.uid,
             gid=self.user.gid,
             groups=self.user.groups,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from plait.node.certificates import Certificates
 from plait.node.habitat import LoopbackPorts
+from plait.node.mesh_settings import MeshSettings
 from plait.node.network import MachineNetwork
 from plait.node.registration import Machine
 from plait.node.settings import NodeSettings
@@ -27,6 +28,7 @@ class NodeContext:
     relay: ConfigurationRelay
     certificates: Certificates
     bundle: Callable[[], bytes]
+    mesh: MeshSettings
     envoy: Path
     network: MachineNetwork | None = None
     why_explicit: str = ""

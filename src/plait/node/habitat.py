@@ -8,7 +8,7 @@ Those ports lie below the kernel's range for outgoing connections and stay the w
 
 import asyncio
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,8 @@ from plait.node.workload_spec import WorkloadSpec
 LOOPBACK: Final = "127.0.0.1"
 _PORTS: Final = range(20000, 30000)
 _FIRST_LISTENER: Final = 15100
+_FIRST_FREE: Final = 1024
+_SHIFTED: Final = 18000
 _NO_PROXY: Final = "localhost,127.0.0.1,::1"
 
 
@@ -59,6 +61,10 @@ class Habitat:
             files=document["files"],
             **mappings,
         )
+
+    def own_ports(self) -> tuple[int, ...]:
+        """The ports of loopback that belong to its sidecar (explicit)."""
+        return (self.outbound_port, *self.sidecar_ports.values(), *self.gateway_ports.values())
 
     def environment(self) -> dict[str, str]:
         """What the app's environment says of its sidecar: nothing where its traffic is caught."""
@@ -152,7 +158,7 @@ class LoopbackPorts:
         """Forget the ports of a workload that has ended."""
         self._held.pop(name, None)
 
-    def settle(self, spec: WorkloadSpec, earlier: Mapping[str, Any]) -> Habitat:
+    def settle(self, spec: WorkloadSpec, earlier: Mapping[str, Any], *, listeners: Sequence[int] = ()) -> Habitat:
         """Ports for a workload's sidecar: those it had before, as far as they are free."""
         free = self._free([int(port) for port in earlier.get("ports", ())])
         for item in spec.publish:
@@ -160,15 +166,26 @@ class LoopbackPorts:
                 problem = f"{item.host}:{item.port} is taken"
                 raise RefusedError(problem, "choose another port to publish, or stop what holds it")
         outbound = next(free)
-        sidecar = {port.number: next(free) for port in spec.ports}
-        self.keep(str(spec.name), (outbound, *sidecar.values()))
-        return Habitat(
+        habitat = Habitat(
             capture=Capture.EXPLICIT,
             address=LOOPBACK,
             outbound_port=outbound,
-            sidecar_ports=sidecar,
+            sidecar_ports={port.number: next(free) for port in spec.ports},
             publish={item.port: item.app_port for item in spec.publish},
+            gateway_ports=self.map_listeners(listeners, {}),
         )
+        self.keep(str(spec.name), habitat.own_ports())
+        return habitat
+
+    def map_listeners(self, listeners: Sequence[int], known: Mapping[int, int]) -> dict[int, int]:
+        """A port of loopback for each listener of a gateway: the known one, its own if we may take it, else near."""
+        mapped: dict[int, int] = {}
+        for port in listeners:
+            wanted = (known.get(port), port if port >= _FIRST_FREE else None, port + _SHIFTED)
+            taken = set(mapped.values())
+            usable = (one for one in wanted if one and one < 65536 and one not in taken and (one == known.get(port) or bindable(one)))
+            mapped[port] = next(usable, None) or next(one for one in self._free(()) if one not in taken)
+        return mapped
 
     def _free(self, first: Iterable[int]) -> Iterator[int]:
         held = {port for ports in self._held.values() for port in ports}

@@ -59,7 +59,6 @@ class Launcher:
         """Serve until the app and all it left behind are gone; the launcher's own exit code."""
         if self.client is not None:
             self._watch(self.client)
-        self.deadline = time.monotonic() + _CLAIMED_WITHIN
         while not self._finished():
             timeout = None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
             readers = [self.listener.fileno(), self.children.fileno(), *self.channels]
@@ -275,7 +274,7 @@ def main(arguments: list[str]) -> int:
     client = socket.socket(fileno=int(arguments[1])) if int(arguments[1]) >= 0 else None
     if client is not None:
         os.set_inheritable(client.fileno(), False)
-    launcher = Launcher(document, listener, client, reader)
+    launcher = Launcher(document, listener, client, reader, deadline=time.monotonic() + _CLAIMED_WITHIN)
     signal.set_wakeup_fd(writer.fileno())
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     signal.signal(signal.SIGTERM, lambda number, _frame: launcher._signal(number))  # pyright: ignore[reportPrivateUsage]

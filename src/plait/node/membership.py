@@ -35,6 +35,15 @@ class MachineIdentity:
         """The roots of the mesh."""
         return self.member.bundle
 
+    def trust(self, bundle: bytes) -> bool:
+        """Trust these roots from now on; whether that is new."""
+        if not bundle or bundle == self.member.bundle:
+            return False
+        self.member = dataclasses.replace(self.member, bundle=bundle)
+        self._tls = _tls(self.member)
+        keep(self._directory, self.member)
+        return True
+
     async def renew_for_ever(self, control: NodeClient) -> None:
         """Renew at half life, again and again; a machine that control no longer knows is told in the log."""
         while True:

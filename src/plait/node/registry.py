@@ -8,11 +8,11 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Iterator
 from typing import Any, Final
 
 from plait.errors import AlreadyExistsError, ForbiddenError, NotFoundError, PlaitError
-from plait.identity.attestation import Grant, PeerProcess, attest
+from plait.identity.attestation import PeerProcess, attest
 from plait.model.ids import ObjectName
 from plait.node import probes, starting
 from plait.node.callers import Caller, User, user_for
@@ -28,11 +28,10 @@ _CLEANED_WITHIN: Final = 15.0
 
 
 class Registry:
-    """The workloads that run here. `grants` are asked at each start."""
+    """The workloads that run here."""
 
-    def __init__(self, context: NodeContext, grants: Callable[[], Iterable[Grant]] = tuple) -> None:
+    def __init__(self, context: NodeContext) -> None:
         self.context = context
-        self._grants = grants
         self._workloads: dict[ObjectName, Workload] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -42,7 +41,7 @@ class Registry:
     async def create(self, document: dict[str, Any], caller: Caller, peer: PeerProcess) -> Workload:
         """A workload for what a client asks to run; it is not started yet. Every refusal is raised here."""
         spec = parse(document)
-        self._check_identity(spec, caller, peer)
+        await self._check_identity(spec, caller, peer)
         user = self._user(spec, caller)
         if not spec.gateway:
             probes.parse(spec.probe, has_port=bool(spec.ports))
@@ -107,9 +106,9 @@ class Registry:
                 await asyncio.wait_for(found.finished.wait(), _CLEANED_WITHIN)
         return name in self._workloads
 
-    def _check_identity(self, spec: WorkloadSpec, caller: Caller, peer: PeerProcess) -> None:
+    async def _check_identity(self, spec: WorkloadSpec, caller: Caller, peer: PeerProcess) -> None:
         if caller.uid not in (0, os.geteuid()):
-            attest(peer, self._grants(), spec.name.namespace, spec.service_account)
+            attest(peer, (await self.context.mesh.refresh()).grants, spec.name.namespace, spec.service_account)
 
     def _user(self, spec: WorkloadSpec, caller: Caller) -> User | None:
         user = user_for(caller, spec.user)

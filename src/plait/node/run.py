@@ -17,12 +17,13 @@ from plait.ads.node_service import NodeClient
 from plait.ads.transport import Channels
 from plait.aio.supervise import supervise
 from plait.errors import PlaitError
-from plait.node import adoption, doctor, join, metrics, wire
+from plait.node import adoption, doctor, housekeeping, join, metrics, wire
 from plait.node.agent import Agent
 from plait.node.certificates import Certificates
 from plait.node.context import NodeContext
 from plait.node.dns import DnsServer
 from plait.node.membership import MachineIdentity
+from plait.node.mesh_settings import MeshSettings
 from plait.node.network import MachineNetwork
 from plait.node.registration import Machine
 from plait.node.registry import Registry
@@ -60,6 +61,7 @@ async def serve(settings: NodeSettings) -> None:
         relay=relay,
         certificates=Certificates(control, member.trust_domain),
         bundle=identity.bundle,
+        mesh=MeshSettings(control, directory.identity / "settings.json"),
         envoy=envoy,
         network=network,
         why_explicit=why_explicit,
@@ -67,6 +69,7 @@ async def serve(settings: NodeSettings) -> None:
         resolvers=((network.gateway, network.dns_port + 1),) if network is not None else (),
     )
     registry = Registry(context)
+    context.mesh.changed.append(lambda: housekeeping.mesh_changed(registry, identity))
     agent = Agent(registry, lambda: doctor.examine(registry, identity))
     async with _relaying(relay, directory, uid), asyncio.TaskGroup() as group:
         background = [group.create_task(identity.renew_for_ever(control))]
@@ -74,6 +77,8 @@ async def serve(settings: NodeSettings) -> None:
         await adoption.adopt(registry)
         await adoption.clean(context)
         background.append(group.create_task(supervise("statistics", lambda: metrics.report(control, lambda: registry))))
+        background.append(group.create_task(supervise("settings", context.mesh.keep_fresh)))
+        background.append(group.create_task(supervise("housekeeping", lambda: housekeeping.keep(registry))))
         background.append(group.create_task(agent.serve(directory.socket)))
         await _until_stopped()
         for task in background:

@@ -22,7 +22,6 @@ from plait.identity.svid import Svid
 from plait.model.services import Capture, Protocol
 from plait.node import admin, ending, launches, watch
 from plait.node.app import Stdio
-from plait.node.certificates import secrets
 from plait.node.habitat import Habitat, settle
 from plait.node.lifecycle import Life
 from plait.node.processes import ProcessId
@@ -126,9 +125,10 @@ async def _settle(workload: Workload) -> None:
         uid = context.proxy_uid or 0
         workload.habitat = await settle(spec, context.network, directory=workload.directory, envoy_uid=uid)
     else:
-        ports = workload.directory.root / "ports.json"
-        workload.habitat = context.ports.settle(spec, read_json(ports))
-        write_json(ports, {"ports": [workload.habitat.outbound_port, *workload.habitat.sidecar_ports.values()]})
+        kept = workload.directory.root / "ports.json"
+        listeners = (await context.mesh.refresh()).gateways.get(workload.gateway, ()) if spec.gateway else ()
+        workload.habitat = context.ports.settle(spec, read_json(kept), listeners=listeners)
+        write_json(kept, {"ports": list(workload.habitat.own_ports())})
     async with asyncio.TaskGroup() as group:
         group.create_task(_introduce(workload))
         group.create_task(_start_sidecar(workload))
@@ -167,19 +167,14 @@ async def _sidecar_changed(workload: Workload, process: ProcessId) -> None:
 
 
 async def _warm(workload: Workload, identity: Svid) -> None:
-    _use(workload, identity)
-    certificates = workload.context.certificates
-    workload.do(certificates.renewals(workload.account, identity, lambda fresh: _use(workload, fresh)))
+    workload.use(identity)
+    workload.do(workload.context.certificates.renewals(workload.account, identity, workload.use))
     workload.do(workload.registrar.keep_up())
     workload.do(workload.live(workload.life.warming()))
     try:
         await workload.context.relay.warm(workload.proxy, workload.context.settings.warm_within)
     except PlaitError as error:
         raise _cold(workload, error) from error
-
-
-def _use(workload: Workload, identity: Svid) -> None:
-    workload.context.relay.set_secrets(workload.proxy, secrets(identity, workload.context.bundle()))
 
 
 def _cold(workload: Workload, error: PlaitError) -> PlaitError:
@@ -232,9 +227,8 @@ async def _take_up(workload: Workload, record: dict[str, Any]) -> None:
     workload.protocols = {int(port): Protocol(value) for port, value in record["protocols"].items()}
     workload.ports = tuple(record["ports"])
     workload.life = Life(phase=Phase.WARMING, answering=bool(record["answering"]))
-    held = (workload.habitat.outbound_port, *workload.habitat.sidecar_ports.values())
     if workload.habitat.capture is Capture.EXPLICIT:
-        workload.context.ports.keep(workload.proxy, held)
+        workload.context.ports.keep(workload.proxy, workload.habitat.own_ports())
     workload.sidecar = Sidecar(_plan(workload), lambda process: _sidecar_changed(workload, process))
     known = ProcessId(*record["envoy"]) if record["envoy"] else None
     try:
@@ -262,8 +256,8 @@ async def _certify(workload: Workload) -> None:
             log.warning("%s has no valid certificate: %s", workload.name, error.problem)
             await asyncio.sleep(_CERTIFY_AGAIN)
             continue
-        _use(workload, identity)
-        await certificates.renewals(workload.account, identity, lambda fresh: _use(workload, fresh))
+        workload.use(identity)
+        await certificates.renewals(workload.account, identity, workload.use)
 
 
 def environment_of(pid: int) -> dict[str, str]:

@@ -11,12 +11,13 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from plait.errors import PlaitError, RefusedError
+from plait.identity.svid import Svid
 from plait.model.ids import ObjectName
 from plait.model.services import Capture, Protocol
 from plait.node import launches
 from plait.node.app import Place
 from plait.node.callers import Caller, User
-from plait.node.certificates import Account
+from plait.node.certificates import Account, secrets
 from plait.node.context import NodeContext
 from plait.node.habitat import Habitat
 from plait.node.lifecycle import Life
@@ -51,6 +52,7 @@ class Workload:
         self.environment = dict(spec.env)
         self.probe_result = ""
         self.failure: PlaitError | None = None
+        self.identity: Svid | None = None
         self.directory = context.directory.workload(spec.name)
         self.account = Account.of(spec.name, spec.service_account, self.directory)
         self.registrar = Registrar(context.control, spec.name.namespace, spec.name.name)
@@ -71,6 +73,11 @@ class Workload:
         return str(self.spec.name)
 
     @property
+    def gateway(self) -> str:
+        """The Gateway it serves, `namespace/name`; empty for an app's sidecar."""
+        return f"{self.name.namespace}/{self.spec.gateway}" if self.spec.gateway else ""
+
+    @property
     def place(self) -> Place:
         """Where and as whom its app runs; refused while there is none."""
         node = self.context.directory
@@ -88,6 +95,11 @@ class Workload:
         if self.habitat is None:
             raise RefusedError(f"the workload {self.name} has not started yet", "try again in a moment")
         return self.habitat
+
+    def use(self, identity: Svid) -> None:
+        """Hand its Envoy this certificate, and the roots that are trusted now."""
+        self.identity = identity
+        self.context.relay.set_secrets(self.proxy, secrets(identity, self.context.bundle()))
 
     def tell(self, event: str, **facts: Any) -> None:
         """Tell everybody who listens."""

@@ -114,7 +114,7 @@ def test_hopeless_part_ends_the_attempt(supervised: Supervised):
 
     supervised.end()
 
-    assert supervised.log() == ["stopping 0", "signal 0 code 4"]
+    assert supervised.log() == ["signal 0 code 4"]
 
 
 def test_after_ready_nothing_is_hopeless(supervised: Supervised):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from plait.cli import arguments, context, pids
 from plait.cli.output import say
+from plait.cli.up import KEEP_WORKLOADS
 from plait.errors import DeadlineError, ForbiddenError
 
 PATIENCE = 60.0
@@ -30,7 +31,7 @@ def main(words: Sequence[str]) -> int:
     mesh = context.current()
     supervisor = pids.alive(mesh.run_dir / "up.pid")
     if supervisor:
-        _ask(supervisor, signal.SIGUSR2 if options.keep_workloads else signal.SIGTERM)
+        _ask(supervisor, KEEP_WORKLOADS if options.keep_workloads else signal.SIGTERM)
     orphans = [name for name in ("node", "control") if _end(mesh, name)]
     if supervisor or orphans:
         say("Plait is down.")

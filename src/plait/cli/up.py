@@ -1,18 +1,20 @@
 """`plait up`: a whole mesh on this machine, kept running by a small supervisor.
 
 In the foreground the supervisor is this process. With `--detach` it is the same command in a session of its own, with
-its messages in STATE/run/up.log, and this process only waits until the mesh is ready. A lock on STATE/run/up.lock says
-that a supervisor lives, whatever became of its files.
+its messages in STATE/run/up.log; through a pipe it tells this process what to print once the mesh is ready. A lock on
+STATE/run/up.lock says that a supervisor lives, whatever became of its files.
 """
 
 import argparse
 import fcntl
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,12 +25,15 @@ from plait.cli.supervisor import Part, Supervisor
 from plait.errors import DeadlineError, ForbiddenError, PlaitError, RefusedError
 
 READY_WITHIN = 60.0
+KEEP_WORKLOADS = signal.SIGUSR2
+"""The signal that ends the mesh's processes only: the workloads run on until the next `plait up` adopts them."""
 
 
 def build_parser() -> arguments.Parser:
     """The parser of `plait up`."""
     parser = arguments.parser("up", "Start a mesh on this machine: control plane and node agent.")
     parser.add_argument("--detach", action="store_true", help="come back once the mesh is ready and leave it running")
+    parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
     add_control_options(parser)
     return parser
 
@@ -95,27 +100,32 @@ def _foreground(mesh: context.Mesh, options: argparse.Namespace) -> int:
     _end_leftovers(mesh)
     # By this folder the node agent, started at the same time, knows that control will be beside it.
     (mesh.state_dir / "control").mkdir(mode=0o700, exist_ok=True)
-    started = time.monotonic()
-    socket = mesh.run_dir / "api.sock"
-
-    def ready() -> bool:
-        if time.monotonic() - started > READY_WITHIN:
-            raise DeadlineError(f"the mesh was not ready within {READY_WITHIN:.0f} s", "see the messages above")
-        return quick_status.is_ready(quick_status.fetch(socket))
-
-    def on_ready() -> None:
-        say(banner(mesh, quick_status.fetch(socket) or {}))
-
-    def before_stop(number: int) -> None:
-        if number != signal.SIGUSR2:
-            _stop_workloads(mesh)
-
-    ending = Supervisor(parts(mesh, options), ready, on_ready, before_stop).run()
+    supervisor = Supervisor(
+        parts(mesh, options),
+        ready=partial(_is_ready, mesh, time.monotonic() + READY_WITHIN),
+        on_ready=partial(_announce, mesh, options.ready_fd),
+        before_stop=partial(_stop_workloads, mesh),
+    )
+    ending = supervisor.run()
     if ending.signal:
-        if ending.signal != signal.SIGUSR2:
+        if ending.signal != KEEP_WORKLOADS:
             _clean(mesh)
         say("Plait is down.")
     return ending.code
+
+
+def _is_ready(mesh: context.Mesh, until: float) -> bool:
+    if time.monotonic() > until:
+        raise DeadlineError(f"the mesh was not ready within {READY_WITHIN:.0f} s", "see the messages above")
+    return quick_status.is_ready(quick_status.fetch(mesh.run_dir / "api.sock"))
+
+
+def _announce(mesh: context.Mesh, ready_fd: int | None) -> None:
+    text = banner(mesh, quick_status.fetch(mesh.run_dir / "api.sock") or {})
+    say(text)
+    if ready_fd is not None:
+        os.write(ready_fd, text.encode())
+        os.close(ready_fd)
 
 
 def parts(mesh: context.Mesh, options: argparse.Namespace) -> tuple[Part, ...]:
@@ -143,9 +153,11 @@ def _end_leftovers(mesh: context.Mesh) -> None:
             pids.terminate(pid, patience=15)
 
 
-def _stop_workloads(mesh: context.Mesh) -> None:
+def _stop_workloads(mesh: context.Mesh, number: int) -> None:
     from plait.node import client
 
+    if number == KEEP_WORKLOADS:
+        return
     try:
         client.stop(mesh.node_socket, names=(), namespace=None)
     except PlaitError as error:
@@ -165,27 +177,31 @@ def _detached(mesh: context.Mesh, words: Sequence[str]) -> int:
     with _only_one(mesh):
         pass
     log = mesh.run_dir / "up.log"
+    reader, writer = os.pipe()
     command = [sys.executable, "-m", "plait.cli", "--state-dir", str(mesh.state_dir), "up", *words]
     with log.open("wb") as messages:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, start_new_session=True
+            [*command, "--ready-fd", str(writer)],
+            stdin=subprocess.DEVNULL,
+            stdout=messages,
+            stderr=messages,
+            start_new_session=True,
+            pass_fds=[writer],
         )
-    return _await_ready(mesh, process, log)
+    os.close(writer)
+    return _await_ready(process, reader, log)
 
 
-def _await_ready(mesh: context.Mesh, process: "subprocess.Popen[bytes]", log: Path) -> int:
-    until = time.monotonic() + READY_WITHIN + 5
-    while time.monotonic() < until:
-        if (code := process.poll()) is not None:
-            sys.stderr.write(log.read_text(errors="replace"))
-            return code or 1
-        status = quick_status.fetch(mesh.run_dir / "api.sock")
-        if quick_status.is_ready(status):
-            say(banner(mesh, status or {}))
-            return 0
-        time.sleep(0.05)
+def _await_ready(process: "subprocess.Popen[bytes]", reader: int, log: Path) -> int:
+    readable, _, _ = select.select([reader], [], [], READY_WITHIN + 5)
+    text = os.read(reader, 65536).decode() if readable else ""
+    if text:
+        say(text)
+        return 0
     process.terminate()
-    raise DeadlineError(f"the mesh was not ready within {READY_WITHIN:.0f} s", f"read {log}")
+    code = process.wait()
+    sys.stderr.write(log.read_text(errors="replace"))
+    return code if code > 0 else DeadlineError.exit_code
 
 
 def banner(mesh: context.Mesh, status: Mapping[str, Any]) -> str:

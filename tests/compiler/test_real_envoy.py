@@ -12,22 +12,19 @@ from plait.model.traffic import (
     Destination,
     HeaderChange,
     Matching,
-    NamedMatch,
     PathChange,
     Redirect,
     RequestMatch,
     Rewrite,
     Rule,
-    StringMatch,
 )
 from plait.model.view import OutboundCluster, OutboundFrontend
 from tests import builders as b
 from tests.compiler import loopback
+from tests.compiler.strategies import BACKENDS, PATH_VALUES, WORDS, rule_lists
 from tests.envoy import live
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
-
-BACKENDS = ("red", "green", "blue")
 
 
 @pytest.fixture(scope="module")
@@ -159,63 +156,6 @@ def test_simulation_agrees_on_a_table_of_calls(backends: dict[str, live.App]) ->
     lists = [(tuple(TABLE), True), (tuple(TABLE), False), (REWRITES, True), ((), False)]
 
     assert "\n".join(_differences(backends, lists, plain + others)) == ""
-
-
-SEGMENTS = st.sampled_from(["a", "b", "ab", "a.b", "v2", "A"])
-PATH_VALUES = st.lists(SEGMENTS, max_size=3).map(lambda parts: "/" + "/".join(parts))
-EXPRESSIONS = st.sampled_from(["/a.*", "/(a|b)/?", "/[^/]+", ".*", "/a/b(/.*)?", "/v[0-9]+.*"])
-WORDS = st.sampled_from(["yes", "no", "maybe", "a.b"])
-WORD_EXPRESSIONS = st.sampled_from(["y.*", "(yes|no)", ".+", "[a-z]{2}"])
-
-
-@st.composite
-def string_matches(draw: st.DrawFn, values: st.SearchStrategy[str], patterns: st.SearchStrategy[str]) -> StringMatch:
-    """A comparison of any kind that the place allows."""
-    kind = draw(st.sampled_from([Matching.EXACT, Matching.PREFIX, Matching.STRING_PREFIX, Matching.REGEX]))
-    return StringMatch(matching=kind, value=draw(patterns if kind is Matching.REGEX else values))
-
-
-@st.composite
-def named_matches(draw: st.DrawFn, names: tuple[str, ...], *, invertible: bool) -> NamedMatch:
-    """A comparison of a header or query parameter."""
-    match = draw(string_matches(WORDS, WORD_EXPRESSIONS) | st.just(StringMatch(matching=Matching.PRESENT)))
-    return NamedMatch(name=draw(st.sampled_from(names)), match=match, inverted=invertible and draw(st.booleans()))
-
-
-@st.composite
-def rules(draw: st.DrawFn, index: int) -> Rule:
-    """A rule with any match and any answer."""
-    match = RequestMatch(
-        path=draw(string_matches(PATH_VALUES, EXPRESSIONS)),
-        method=draw(st.sampled_from(["", "", "GET", "POST"])),
-        headers=tuple(draw(st.lists(named_matches(("x-a", "x-b"), invertible=True), max_size=2))),
-        query=tuple(draw(st.lists(named_matches(("q", "p"), invertible=False), max_size=1))),
-    )
-    plain = Rule(name=f"rule-{index}", match=match, origin=b.origin(f"rule-{index}"))
-    path = draw(st.none() | st.builds(PathChange, value=PATH_VALUES, prefix=st.booleans()))
-    kind = draw(st.sampled_from(["forward", "forward", "forward", "split", "redirect", "status", "broken"]))
-    if kind == "redirect":
-        hostname = draw(st.sampled_from(["", "example.org"]))
-        scheme = draw(st.sampled_from(["", "http", "https"]))
-        code = draw(st.sampled_from([301, 302, 303, 307, 308]))
-        port = draw(st.sampled_from([0, 80, 8443]))
-        return replace(plain, redirect=Redirect(scheme=scheme, hostname=hostname, path=path, port=port, status=code))
-    if kind == "status":
-        return replace(plain, status=draw(st.sampled_from([403, 500, 503])))
-    if kind == "broken":
-        return replace(plain, destinations=(Destination(cluster=None),))
-    count = 1 if kind == "forward" else 2
-    chosen = draw(st.lists(st.sampled_from(BACKENDS), min_size=count, max_size=count, unique=True))
-    rewrite = Rewrite(hostname=draw(st.sampled_from(["", "rewritten.example"])), path=path)
-    change = HeaderChange(set=tuple(("x-set", word) for word in draw(st.lists(WORDS, max_size=1))))
-    destinations = tuple(Destination(cluster=b.key(name), weight=draw(st.integers(0, 3)) or 1) for name in chosen)
-    return replace(plain, destinations=destinations, rewrite=rewrite, request_headers=change)
-
-
-@st.composite
-def rule_lists(draw: st.DrawFn) -> tuple[tuple[Rule, ...], bool]:
-    """The rules of a frontend, and whether it is closed."""
-    return tuple(draw(rules(index)) for index in range(draw(st.integers(0, 4)))), draw(st.booleans())
 
 
 QUERIES = st.sampled_from(["", "", "?q=yes", "?q=no&p=yes", "?q", "?p=a.b&q=yes&q=no"])

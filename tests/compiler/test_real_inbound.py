@@ -17,15 +17,13 @@ from plait.envoy.simulate import Call, Direction, Outcome, simulate
 from plait.model.security import (
     Action,
     AuthorizationPolicy,
-    AuthorizationRule,
     MutualTlsMode,
-    OperationMatch,
-    SourceMatch,
 )
 from plait.model.services import Capture, Protocol
 from plait.model.view import InboundMode, InboundPort, View
 from tests import builders as b
 from tests.compiler import loopback
+from tests.compiler.strategies import policies
 from tests.envoy import certificates, live, real
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
@@ -211,49 +209,6 @@ def test_published_ports_take_plaintext_under_policy(app: live.App) -> None:
         statuses = [live.request(("127.0.0.1", at), path).status for path in ("/", "/admin")]
 
     assert statuses == [200, 403]
-
-
-WORDS = st.sampled_from(["GET", "POST", "G*", "*T", "*"])
-PATHS = st.sampled_from(["/", "/a", "/a*", "*/b", "/a/b", "*", "/A"])
-PRINCIPALS = st.sampled_from(
-    [b.identity("alice").principal, b.identity("shop/carol").principal, "cluster.local/ns/default/*", "*/sa/bob", "*"]
-)
-NAMESPACES = st.sampled_from(["default", "shop", "sh*", "*", "*t"])
-PORTS = st.sampled_from([1, 2])
-
-
-def _some(values: st.SearchStrategy[str], size: int = 2) -> st.SearchStrategy[tuple[str, ...]]:
-    return st.just(()) | st.lists(values, min_size=1, max_size=size, unique=True).map(tuple)
-
-
-SOURCES = st.builds(
-    SourceMatch,
-    principals=_some(PRINCIPALS),
-    not_principals=_some(PRINCIPALS, 1),
-    namespaces=_some(NAMESPACES),
-    not_namespaces=_some(NAMESPACES, 1),
-)
-OPERATIONS = st.builds(
-    OperationMatch,
-    methods=_some(WORDS),
-    not_methods=_some(WORDS, 1),
-    paths=_some(PATHS),
-    not_paths=_some(PATHS, 1),
-)
-POLICY_RULES = st.builds(
-    AuthorizationRule,
-    sources=st.lists(SOURCES, max_size=2).map(tuple),
-    operations=st.lists(OPERATIONS, max_size=2).map(tuple),
-)
-
-
-@st.composite
-def policies(draw: st.DrawFn) -> tuple[AuthorizationPolicy, ...]:
-    """Up to three policies of either action."""
-    return tuple(
-        b.policy(f"p{index}", draw(st.sampled_from(list(Action))), *draw(st.lists(POLICY_RULES, max_size=2)))
-        for index in range(draw(st.integers(0, 3)))
-    )
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

@@ -6,7 +6,7 @@ of how the server's sidecar treats the port. Idle connections are closed before 
 Circuit breakers are opened wide: Envoy's defaults would be limits that nobody asked for.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
@@ -22,6 +22,7 @@ from google.protobuf import any_pb2
 from plait.compiler import tls
 from plait.envoy import names, proto
 from plait.model.services import Protocol, Resolution
+from plait.model.traffic import ClusterKey
 from plait.model.view import DirectEndpoint, InboundPort, OutboundCluster
 
 CONNECT_TIMEOUT: Final = 5.0
@@ -118,6 +119,11 @@ def _secure(cluster: cluster_pb2.Cluster, identities: Iterable[str], *, mixed: b
     match.match.fields["mesh"].string_value = "true"
     outside = cluster_pb2.Cluster.TransportSocketMatch(name="outside", transport_socket=tls.plaintext())
     cluster.transport_socket_matches.extend([match, outside])
+
+
+def names_of(clusters: Iterable[OutboundCluster]) -> Mapping[ClusterKey, str]:
+    """What the clusters of a view are called."""
+    return {item.key: names.cluster(item.host, item.key.port, item.key.subset) for item in clusters}
 
 
 def outbound(cluster: OutboundCluster) -> cluster_pb2.Cluster:

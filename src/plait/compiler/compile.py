@@ -18,7 +18,7 @@ from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
 
 from plait.compiler import clusters, gateway, inbound, inbound_http, outbound, routes, scopes, secrets
-from plait.envoy import names, types
+from plait.envoy import types
 from plait.envoy.resource_set import Entry, ResourceSet, entry_of, resource_set
 from plait.model.services import WorkloadKind
 from plait.model.view import InboundMode, View
@@ -68,9 +68,7 @@ def _listeners(view: View) -> Iterator[listener_pb2.Listener]:
 
 
 def _routes(view: View) -> Iterator[route_pb2.RouteConfiguration]:
-    known = {
-        cluster.key: names.cluster(cluster.host, cluster.key.port, cluster.key.subset) for cluster in view.clusters
-    }
+    known = clusters.names_of(view.clusters)
     if _is_gateway(view):
         yield from gateway.route_configurations(view, known)
     http = (frontend for frontend in view.frontends if frontend.protocol.is_http)

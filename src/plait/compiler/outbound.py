@@ -24,7 +24,7 @@ from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
 
-from plait.compiler import destinations, http, metrics, tcp
+from plait.compiler import clusters, destinations, http, metrics, tcp
 from plait.envoy import names, proto
 from plait.model.services import Capture
 from plait.model.view import OutboundFrontend, View
@@ -57,7 +57,8 @@ def _transparent(view: View) -> listener_pb2.Listener:
     chains = [Chain(name=HTTP_CHAIN, filters=[_requests(reporter, names.DESTINATION_HEADER)])]
     if view.direct or view.workload_addresses:
         chains.append(Chain(name=DIRECT_CHAIN, filters=tcp.to_dialled_workload(DIRECT_CHAIN, log)))
-    chains.extend(_stream(frontend, log) for frontend in streams)
+    known = clusters.names_of(view.clusters)
+    chains.extend(_stream(frontend, known[frontend.default], log) for frontend in streams)
     through = tcp.to_cluster(PASSTHROUGH_CHAIN, names.PASSTHROUGH_CLUSTER, log)
     return listener_pb2.Listener(
         name=names.OUTBOUND_LISTENER,
@@ -97,10 +98,8 @@ def _places(view: View) -> Iterable[destinations.Place]:
                 yield destinations.Place(prefix=frontend.address, port=frontend.port, chain=chain)
 
 
-def _stream(frontend: OutboundFrontend, log: accesslog_pb2.AccessLog) -> Chain:
-    cluster = names.cluster(frontend.host, frontend.default.port, frontend.default.subset)
-    name = stream_chain(frontend)
-    return Chain(name=name, filters=[tcp.to_cluster("tcp", cluster, log)])
+def _stream(frontend: OutboundFrontend, cluster: str, log: accesslog_pb2.AccessLog) -> Chain:
+    return Chain(name=stream_chain(frontend), filters=[tcp.to_cluster("tcp", cluster, log)])
 
 
 def _requests(reporter: metrics.Reporter, key_header: str) -> listener_components_pb2.Filter:

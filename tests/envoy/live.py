@@ -119,12 +119,13 @@ def request(
     authority: str = "app",
     headers: Sequence[tuple[str, str]] = (),
     tls: ssl.SSLContext | None = None,
+    server_name: str = "mesh.plait.dev",
 ) -> Answer:
     """One request on a connection of its own."""
     with contextlib.ExitStack() as stack:
         stream = stack.enter_context(socket.create_connection(address, timeout=10))
         if tls:
-            stream = stack.enter_context(tls.wrap_socket(stream, server_hostname="mesh.plait.dev"))
+            stream = stack.enter_context(tls.wrap_socket(stream, server_hostname=server_name))
         lines = [f"{method} {path} HTTP/1.1", f"Host: {authority}", "Connection: close"]
         lines += [f"{name}: {value}" for name, value in headers]
         stream.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())

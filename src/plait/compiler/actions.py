@@ -6,6 +6,7 @@ broken backend of weight 0 does no harm.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from envoy.config.core.v3 import base_pb2
@@ -31,7 +32,7 @@ _MISSING_CLUSTER_CODES: Final = {
 
 def answer(message: route_components_pb2.Route, rule: Rule, clusters: Mapping[ClusterKey, str], port: int) -> None:
     """Gives a route the action of its rule."""
-    destinations = [item for item in rule.destinations if item.weight > 0]
+    destinations = [_checked(item, clusters) for item in rule.destinations if item.weight > 0]
     if rule.redirect is not None:
         _redirect(message.redirect, rule.redirect, rule, port)
     elif rule.status is not None:
@@ -40,6 +41,11 @@ def answer(message: route_components_pb2.Route, rule: Rule, clusters: Mapping[Cl
         _direct(message, destinations[0].status if destinations else 500)
     else:
         _forward(message.route, rule, destinations, clusters)
+
+
+def _checked(destination: Destination, clusters: Mapping[ClusterKey, str]) -> Destination:
+    """The destination, broken if the view has no cluster of its key: one stale reference must not stop all else."""
+    return destination if destination.cluster in clusters else replace(destination, cluster=None)
 
 
 def _direct(message: route_components_pb2.Route, status: int) -> None:

@@ -30,8 +30,8 @@ Chain = listener_components_pb2.FilterChain
 Match = listener_components_pb2.FilterChainMatch
 
 PORT: Final = 15006
-_SNIFF_TIMEOUT: Final = 0.3
-"""How long a plaintext caller of a permissive byte port may stay silent before it counts as plaintext."""
+_SNIFF_TIMEOUT: Final = 0.5
+"""How long a caller of a permissive port may stay silent before it counts as plaintext: the server speaks first."""
 
 
 def listeners(view: View) -> list[listener_pb2.Listener]:
@@ -68,12 +68,16 @@ def _transparent(view: View) -> listener_pb2.Listener:
     chains = [chain for port in view.inbound for chain in port_chains(view, port)] or [_nothing()]
     message = _listener(names.INBOUND_LISTENER, "0.0.0.0", PORT, chains)  # noqa: S104 (nft refuses the port itself)
     message.listener_filters.extend([original_destination(), _tls_inspector(view.inbound)])
-    if any(_may_be_silent(port) for port in view.inbound):
-        message.listener_filters_timeout.CopyFrom(proto.seconds(_SNIFF_TIMEOUT))
-        message.continue_on_listener_filters_timeout = True
     if view.unlisted is not None and view.unlisted.mutual_tls is not MutualTlsMode.STRICT:
         message.default_filter_chain.CopyFrom(_unlisted(view, view.unlisted))
+    if message.HasField("default_filter_chain") or any(_may_be_silent(port) for port in view.inbound):
+        _wait_for_silent_callers(message)
     return message
+
+
+def _wait_for_silent_callers(message: listener_pb2.Listener) -> None:
+    message.listener_filters_timeout.CopyFrom(proto.seconds(_SNIFF_TIMEOUT))
+    message.continue_on_listener_filters_timeout = True
 
 
 def _nothing() -> Chain:
@@ -91,8 +95,7 @@ def _explicit(view: View, port: InboundPort) -> listener_pb2.Listener:
     message = _listener(name, "0.0.0.0", port.sidecar_port, chains)  # noqa: S104 (other machines call it)
     message.listener_filters.append(_tls_inspector(()))
     if _may_be_silent(port):
-        message.listener_filters_timeout.CopyFrom(proto.seconds(_SNIFF_TIMEOUT))
-        message.continue_on_listener_filters_timeout = True
+        _wait_for_silent_callers(message)
     return message
 
 

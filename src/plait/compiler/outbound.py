@@ -58,7 +58,7 @@ def _transparent(view: View) -> listener_pb2.Listener:
     if view.direct or view.workload_addresses:
         chains.append(Chain(name=DIRECT_CHAIN, filters=tcp.to_dialled_workload(DIRECT_CHAIN, log)))
     known = clusters.names_of(view.clusters)
-    chains.extend(_stream(frontend, known[frontend.default], log) for frontend in streams)
+    chains.extend(_stream(frontend, known.get(frontend.default, names.BLACKHOLE_CLUSTER), log) for frontend in streams)
     through = tcp.to_cluster(PASSTHROUGH_CHAIN, names.PASSTHROUGH_CLUSTER, log)
     return listener_pb2.Listener(
         name=names.OUTBOUND_LISTENER,

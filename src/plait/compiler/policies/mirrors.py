@@ -25,6 +25,7 @@ def policies(
             trace_sampled=proto.false(),
         )
         for mirror in mirrors
+        if mirror.cluster in clusters
     ]
 
 

@@ -1,0 +1,186 @@
+"""What routes do in a real Envoy beyond choosing a backend: time limits, retries, mirrors, shares, and gateways."""
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from plait.compiler.compile import compile_view
+from plait.compiler.endpoints import cluster_endpoints
+from plait.envoy import types
+from plait.envoy.resource_set import ResourceSet
+from plait.model.gateways import GatewayListener, TlsCertificate
+from plait.model.services import Capture, Protocol, WorkloadKind
+from plait.model.traffic import Destination, Mirror, Rule
+from tests import builders as b
+from tests.compiler import loopback
+from tests.envoy import certificates, live
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+
+ADDRESS = "127.240.0.1"
+
+
+@pytest.fixture(scope="module")
+def apps() -> Iterator[dict[str, live.App]]:
+    """Apps that answer."""
+    with live.apps("red", "green") as started:
+        yield started
+
+
+def _resources(port: int, *rules: Rule, **targets: int) -> ResourceSet:
+    view = b.view(
+        "client", b.frontend("s", port, *rules, address=ADDRESS), *(b.cluster(name, secure=False) for name in targets)
+    )
+    endpoints = {name: b.endpoint("127.0.0.1", target) for name, target in targets.items() if target}
+    return loopback.client(replace(view, outbound_port=port), endpoints)
+
+
+def test_broken_shares_and_empty_backends(apps: dict[str, live.App]) -> None:
+    """A broken destination's share is answered 500, a destination without endpoints 503."""
+    port = live.free_port()
+    broken = replace(
+        b.rule("share", b.path("/share")), destinations=(Destination(cluster=b.key("red")), Destination(cluster=None))
+    )
+    empty = b.rule("empty", b.path("/empty"), green=1)
+    with live.running(_resources(port, broken, empty, red=apps["red"].port, green=0)):
+        statuses = [live.request((ADDRESS, port), "/share").status for _ in range(60)]
+        assert set(statuses) == {200, 500}
+        assert 10 < statuses.count(500) < 50
+        assert live.request((ADDRESS, port), "/empty").status == 503
+
+
+def test_time_limits_end_in_504(apps: dict[str, live.App]) -> None:
+    """The whole request's and one try's limits are kept, and without any a slow answer is waited for."""
+    port = live.free_port()
+    slow = _SlowApp(0.6)
+    whole = replace(b.rule("whole", b.path("/whole"), red=1), timeout=0.2)
+    once = replace(b.rule("once", b.path("/once"), red=1), backend_timeout=0.2)
+    with live.running(_resources(port, whole, once, b.rule("rest", b.path("/"), red=1), red=slow.port)):
+        started = time.monotonic()
+        statuses = [live.request((ADDRESS, port), path).status for path in ("/whole", "/once")]
+        assert time.monotonic() - started < 1.0
+        assert statuses == [504, 504]
+        assert live.request((ADDRESS, port), "/rest").status == 200
+    slow.close()
+
+
+def test_what_never_reached_an_app_is_tried_elsewhere(apps: dict[str, live.App]) -> None:
+    """With one of two endpoints refusing connections, no request fails."""
+    port = live.free_port()
+    resources = _resources(port, b.rule("r", red=1), red=apps["red"].port)
+    name = f"{b.host('red')}:80"
+    both = [b.endpoint("127.0.0.1", apps["red"].port), b.endpoint("127.0.0.1", live.free_port())]
+    with live.running(resources.replaced(types.ENDPOINT, {name: cluster_endpoints(name, both, node="")})):
+        assert {live.request((ADDRESS, port)).status for _ in range(20)} == {200}
+
+
+def test_mirrors_get_a_copy(apps: dict[str, live.App]) -> None:
+    """Every request is copied to the mirror under its own Host, and answered by the destination alone."""
+    port = live.free_port()
+    rule = replace(b.rule("m", red=1), mirrors=(Mirror(cluster=b.key("green")),))
+    before = apps["green"].requests
+    with live.running(_resources(port, rule, red=apps["red"].port, green=apps["green"].port)):
+        assert [live.request((ADDRESS, port)).app for _ in range(5)] == ["red"] * 5
+        deadline = time.monotonic() + 5
+        while apps["green"].requests < before + 5 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert apps["green"].requests == before + 5
+
+
+def test_a_gateway_serves_hosts_over_tls_and_plaintext(apps: dict[str, live.App]) -> None:
+    """Host chooses rules on plaintext ports, server name the certificate on TLS ports."""
+    plain, secure = live.free_port(), live.free_port()
+    chain, key = certificates.shared().leaf("", "shop.example")
+    certificate = TlsCertificate(name=b.name("shop-tls"), chain=chain, key=key)
+    shop = replace(b.rule("shop", red=1), hostnames=("shop.example",))
+    wild = replace(b.rule("wild", b.path("/wild"), green=1), hostnames=("*.example",))
+    view = replace(
+        b.view("edge", b.cluster("red", secure=False), b.cluster("green", secure=False), kind=WorkloadKind.GATEWAY),
+        gateway=b.name("edge"),
+        gateway_ports=((80, plain), (443, secure)),
+        certificates=(certificate,),
+        listeners=(
+            GatewayListener(name="http", port=80, protocol=Protocol.HTTP, rules=(wild, shop)),
+            GatewayListener(
+                name="https",
+                port=443,
+                protocol=Protocol.HTTP,
+                hostname="shop.example",
+                tls=True,
+                certificates=(b.name("shop-tls"),),
+                rules=(shop,),
+            ),
+        ),
+    )
+    endpoints = {
+        name: cluster_endpoints(name, [b.endpoint("127.0.0.1", apps[app].port)], node="")
+        for app in ("red", "green")
+        for name in (f"{b.host(app)}:80",)
+    }
+    trusting = ssl.create_default_context(cadata=certificates.shared().bundle.decode())
+    with live.running(compile_view(view).replaced(types.ENDPOINT, endpoints)):
+        seen = [
+            live.request(("127.0.0.1", plain), path, authority=host).app
+            for host, path in (
+                ("shop.example", "/"),
+                ("shop.example:81", "/wild"),
+                ("x.example", "/wild"),
+                ("x.example", "/"),
+            )
+        ]
+        answer = live.request(("127.0.0.1", secure), authority="shop.example", tls=trusting, server_name="shop.example")
+        with pytest.raises((ssl.SSLError, OSError)):
+            live.request(("127.0.0.1", secure), authority="x.example", tls=trusting, server_name="x.example")
+    assert seen == ["red", "red", "green", ""]
+    assert (answer.app, answer.seen_header("x-forwarded-proto")) == ("red", ["https"])
+    assert len(answer.seen_header("x-forwarded-for")) == 1
+
+
+def test_explicit_capture_is_an_http_proxy(apps: dict[str, live.App]) -> None:
+    """A request to the proxy's port goes by its authority; an unknown host is refused with a sentence."""
+    port = live.free_port()
+    view = replace(
+        b.view("client", b.frontend("red", 80), b.cluster("red", secure=False), capture=Capture.EXPLICIT),
+        outbound_port=port,
+    )
+    with live.running(loopback.client(view, {"red": b.endpoint("127.0.0.1", apps["red"].port)})):
+        found = [
+            live.request(("127.0.0.1", port), f"http://{host}/x", authority=host)
+            for host in ("red", "red:80", "red.default", "red.default.svc.cluster.local")
+        ]
+        unknown = live.request(("127.0.0.1", port), "http://example.com/", authority="example.com")
+    assert [(answer.app, answer.seen.get("path")) for answer in found] == [("red", "/x")] * 4
+    assert unknown.status == 404
+    assert b"example.com is no service of this mesh" in unknown.body
+
+
+class _SlowApp:
+    """Answers every request after a while."""
+
+    def __init__(self, delay: float) -> None:
+        self.delay = delay
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self.listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            if connection.recv(65536):
+                time.sleep(self.delay)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")

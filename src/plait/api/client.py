@@ -3,9 +3,10 @@
 Imports neither pydantic nor FastAPI, so that a command starts quickly.
 """
 
+import contextlib
 import json
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,6 +34,8 @@ _BY_REASON: Mapping[str, type[RefusedError]] = {
     error.reason: error
     for error in (NotFoundError, AlreadyExistsError, ConflictError, ForbiddenError, GoneError, StorageError)
 }
+
+_START = "is `plait up` running?"
 
 
 class Client:
@@ -174,20 +177,20 @@ class Client:
         return response.json()
 
 
-class _translated:  # noqa: N801 - reads like a function
+@contextlib.contextmanager
+def _translated(server: str) -> Generator[None]:
     """Turns failures of the transport into errors of `plait.errors`."""
-
-    def __init__(self, server: str) -> None:
-        self._server = server
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
-            raise DeadlineError(f"{self._server} did not answer in time", "try again; `plait status`") from error
-        if isinstance(error, httpx.TransportError | ssl.SSLError):
-            raise UnreachableError(f"no mesh answers at {self._server}: {error}", "is `plait up` running?") from error
+    path = server.removeprefix("unix://")
+    if path != server and not Path(path).exists():
+        raise UnreachableError(f"no mesh answers at {server}: there is no such socket", _START)
+    try:
+        yield
+    except httpx.ConnectTimeout as error:
+        raise UnreachableError(f"no mesh answers at {server}: it took too long", _START) from error
+    except httpx.TimeoutException as error:
+        raise DeadlineError(f"{server} did not answer in time", "try again; `plait status`") from error
+    except (httpx.TransportError, ssl.SSLError) as error:
+        raise UnreachableError(f"no mesh answers at {server}: {error}", _START) from error
 
 
 def error_of(response: httpx.Response) -> PlaitError:

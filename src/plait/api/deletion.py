@@ -12,6 +12,10 @@ from plait.errors import ForbiddenError
 from plait.store.store import Document, ObjectKey, Store, Write
 
 PROTECTED_NAMESPACES = frozenset({"default", "istio-system", "plait-system"})
+_ANSWERED_BY_OBJECT = frozenset(
+    {"Pod", "PodTemplate", "Service", "ServiceAccount", "PersistentVolume", "PersistentVolumeClaim", "ResourceQuota"}
+)
+"""Kinds of the core group whose deletion Kubernetes answers with the object instead of a Status."""
 
 
 async def delete_object(call: Call) -> tuple[int, Mapping[str, Any]]:
@@ -31,6 +35,8 @@ async def delete_object(call: Call) -> tuple[int, Mapping[str, Any]]:
         return document
 
     document = await retried(attempt)
+    if served.kind.kind in _ANSWERED_BY_OBJECT and not served.kind.group:
+        return 200, served.shown(document)
     details = {
         "name": name,
         "group": served.kind.group,

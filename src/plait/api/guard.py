@@ -34,6 +34,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope["path"] = scope["path"].rstrip("/") or "/"
         request_id = uuid.uuid4().hex[:16]
         started = False
 

@@ -20,15 +20,32 @@ from plait.errors import RefusedError
 
 _PATIENCE = 3
 """Seconds that running requests get when the server stops."""
+_FAREWELL = 0.1
+"""Seconds for the last bytes of answers."""
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn that leaves signals to the process it is part of."""
+    """A uvicorn that leaves signals to the process it is part of, and does not wait for idle connections."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         """Take no signal."""
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let running requests end, then drop what is open: TLS clients may take half a minute to say goodbye."""
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
+        state = self.server_state
+        for connection in tuple(state.connections):
+            connection.shutdown()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                while state.tasks:
+                    await asyncio.wait(tuple(state.tasks))
+        await asyncio.sleep(_FAREWELL if state.connections else 0)
+        for connection in tuple(state.connections):
+            connection.transport.abort()
 
 
 class ApiServer:
@@ -71,7 +88,6 @@ class ApiServer:
             server.should_exit = True
 
     def _add(self, config: uvicorn.Config, listener: socket.socket) -> None:
-        config.timeout_graceful_shutdown = _PATIENCE
         config.proxy_headers = False
         config.server_header = False
         listener.listen(config.backlog)

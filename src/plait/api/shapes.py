@@ -19,3 +19,9 @@ def map_at(value: object, *names: str) -> Mapping[str, Any]:
     for name in names:
         value = value.get(name) if is_map(value) else None
     return value if is_map(value) else {}
+
+
+def list_at(value: object, *names: str) -> list[Mapping[str, Any]]:
+    """The objects of the array at a path of fields; none if anything else is there."""
+    found = map_at(value, *names[:-1]).get(names[-1])
+    return [item for item in found if is_map(item)] if is_list(found) else []

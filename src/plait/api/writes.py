@@ -17,6 +17,8 @@ from plait.api.kinds import Served
 from plait.api.list_types import list_types
 from plait.api.shapes import is_map, map_at
 from plait.errors import ConflictError
+from plait.resources.parse import Resource, parse
+from plait.resources.violations import Violation
 from plait.store.store import Document, ObjectKey, Write
 
 T = TypeVar("T")
@@ -173,7 +175,14 @@ def _managed(document: dict[str, Any], old: Document | None, edit: Edit) -> dict
 
 
 async def _admitted(backend: Backend, document: dict[str, Any], old: Document | None, served: Served) -> dict[str, Any]:
-    admitted, violations = await settled(backend.admission(document, old))
+    """The document checked against its kind, then by the rules that need to know the mesh."""
+    admitted: Document = document
+    violations: Sequence[Violation] = ()
+    checked = parse(document)
+    if isinstance(checked, Resource):
+        admitted, violations = await settled(backend.admission(document, old))
+    else:
+        violations = checked
     if violations:
         name = str(document["metadata"].get("name", ""))
         qualified = f"{served.kind.kind}.{served.kind.group}" if served.kind.group else served.kind.kind

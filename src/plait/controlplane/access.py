@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from plait.controlplane.machines import Machines
 from plait.controlplane.objects import Objects
-from plait.controlplane.seed import SYSTEM_NAMESPACE, document
+from plait.controlplane.seed import SYSTEM_NAMESPACE, object_of
 from plait.errors import ConflictError, ForbiddenError, InvalidInputError
 from plait.identity.tokens import (
     new_join_token,
@@ -61,7 +61,9 @@ class Access:
         if user != OWNER:
             raise ForbiddenError(f"{user} may not make tokens", "ask the owner of the mesh")
         if body.get("node"):
-            return await self._join_token(str(body["node"]), [str(item) for item in body.get("allow") or []])
+            return await self._join_token(
+                str(body["node"]), [str(item) for item in list[object](body.get("allow") or ())]
+            )
         if body.get("user"):
             return await self._user_token(str(body["user"]))
         raise InvalidInputError([Violation(problem="a token is for a machine or a user", remedy="give node or user")])
@@ -130,7 +132,7 @@ class Access:
 
     def _secret(self, name: str, record: Mapping[str, Any]) -> dict[str, Any]:
         content = {"record": json.dumps(dict(record))}
-        return document("v1", "Secret", name, SYSTEM_NAMESPACE, type="plait.dev/token", stringData=content)
+        return object_of("v1", "Secret", name, SYSTEM_NAMESPACE, type="plait.dev/token", stringData=content)
 
 
 def _record_in(secret: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

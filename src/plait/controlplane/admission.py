@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plait.api.lifecycle import complete
+from plait.api.shapes import list_at, map_at
 from plait.controlplane.addresses import SERVICE_RANGE, ServiceAddresses, is_service_address
 from plait.resources.violations import Violation
 from plait.store.store import Change, Document
@@ -38,12 +39,12 @@ class Admission:
         if change.type == "DELETED":
             self._addresses.release(owner)
             return
-        address = (change.document.get("spec") or {}).get("clusterIP", "")
+        address = str(map_at(change.document, "spec").get("clusterIP", ""))
         if is_service_address(address):
             self._addresses.take(owner, address)
-        for item in (change.document.get("status") or {}).get("addresses", []):
-            if is_service_address(item.get("value", "")):
-                self._addresses.take(f"{owner} {item.get('host', '')}", item["value"])
+        for item in list_at(change.document, "status", "addresses"):
+            if is_service_address(str(item.get("value", ""))):
+                self._addresses.take(f"{owner} {item.get('host', '')}", str(item["value"]))
 
     def admit(self, document: Document, old: Document | None) -> tuple[Document, Sequence[Violation]]:
         """The document as it is to be stored, and what is wrong with it."""
@@ -60,9 +61,9 @@ class Admission:
         return complete(admitted, old)
 
     def _service(self, document: Document, old: Document | None) -> tuple[Document, Sequence[Violation]]:
-        spec = dict(document.get("spec") or {})
-        before = ((old or {}).get("spec") or {}).get("clusterIP", "")
-        wanted = spec.get("clusterIP", "")
+        spec = dict(map_at(document, "spec"))
+        before = str(map_at(old, "spec").get("clusterIP", ""))
+        wanted = str(spec.get("clusterIP", ""))
         if spec.get("type") == "ExternalName" or wanted == HEADLESS:
             return document, ()
         problem = self._address_problem(document, wanted, before)
@@ -71,7 +72,7 @@ class Admission:
         address = wanted or (before if before != HEADLESS else "") or self._addresses.allocate(_owner(document))
         self._addresses.take(_owner(document), address)
         spec |= {"clusterIP": address, "clusterIPs": [address], "type": spec.get("type", "ClusterIP")}
-        spec["ports"] = [{"protocol": "TCP", **port} for port in spec.get("ports") or []]
+        spec["ports"] = [{"protocol": "TCP", **port} for port in list_at(spec, "ports")]
         return {**document, "spec": spec}, ()
 
     def _address_problem(self, document: Document, wanted: str, before: str) -> Violation | None:
@@ -94,10 +95,11 @@ class Admission:
         return None
 
     def _service_entry(self, document: Document) -> Document:
-        spec = document.get("spec") or {}
-        hosts = [host for host in spec.get("hosts") or [] if isinstance(host, str) and "*" not in host]
+        spec = map_at(document, "spec")
+        written: list[object] = list(spec.get("hosts") or ())
+        hosts = [str(host) for host in written if "*" not in str(host)]
         if spec.get("addresses") or not hosts:
             return document
         owner = _owner(document)
         addresses = [{"value": self._addresses.allocate(f"{owner} {host}"), "host": host} for host in hosts]
-        return {**document, "status": {**(document.get("status") or {}), "addresses": addresses}}
+        return {**document, "status": {**map_at(document, "status"), "addresses": addresses}}

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from plait.api.shapes import list_at, map_at
 from plait.controlplane.addresses import machine_range
 from plait.controlplane.edges import Edges
 from plait.controlplane.objects import Objects
-from plait.controlplane.seed import ROOT_NAMESPACE, document
+from plait.controlplane.seed import ROOT_NAMESPACE, object_of
 from plait.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError
 from plait.identity.authority import CertificateAuthority
 from plait.identity.spiffe import node_id
@@ -75,7 +76,7 @@ class Machines:
         if existing is None:
             listing = await self._objects.store.list(group="", kind="Node")
             taken = {item.get("spec", {}).get("podCIDR", "") for item in listing.items}
-            existing = document("v1", "Node", node, spec={"podCIDR": machine_range(self._mesh_range, taken)})
+            existing = object_of("v1", "Node", node, spec={"podCIDR": machine_range(self._mesh_range, taken)})
         metadata = dict(existing["metadata"])
         marks = {ALLOW: allow, LOCAL: "true"} if local else {ALLOW: allow}
         metadata["annotations"] = {**metadata.get("annotations", {}), **marks}
@@ -100,7 +101,7 @@ class Machines:
         """What the machine must know of the mesh."""
         machine = await self._node(node)
         return {
-            "cidr": machine.get("spec", {}).get("podCIDR", ""),
+            "cidr": str(map_at(machine, "spec").get("podCIDR", "")),
             "trustDomain": self._trust_domain,
             "clusterDomain": "cluster.local",
             "bundle": self._authority.bundle.decode(),
@@ -112,7 +113,7 @@ class Machines:
         """Which local processes may run workloads under which identity: the ConfigMap that `plait grant` keeps."""
         found = await self._objects.get(Objects.key("", "ConfigMap", ROOT_NAMESPACE, GRANTS))
         grants: list[Mapping[str, Any]] = []
-        for name, text in ((found or {}).get("data") or {}).items():
+        for name, text in map_at(found, "data").items():
             try:
                 grants.append(dict(json.loads(text)))
             except (ValueError, TypeError):
@@ -124,7 +125,7 @@ class Machines:
         listing = await self._objects.store.list(group="gateway.networking.k8s.io", kind="Gateway")
         return {
             f"{item['metadata']['namespace']}/{item['metadata']['name']}": sorted(
-                {int(listener["port"]) for listener in item.get("spec", {}).get("listeners", ())}
+                {int(listener["port"]) for listener in list_at(item, "spec", "listeners")}
             )
             for item in listing.items
         }
@@ -136,21 +137,21 @@ class Machines:
         identity = Identity(trust_domain=self._trust_domain, namespace=namespace, service_account=service_account)
         return self._authority.sign(request, str(identity))
 
-    async def register(self, node: str, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def register(self, node: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
         """Write a workload's WorkloadEntry, with the account and the services it names if they are missing."""
         machine = await self._node(node)
-        metadata = dict(entry["metadata"])
+        metadata = dict(document["metadata"])
         namespace = metadata["namespace"]
-        account = entry.get("spec", {}).get("serviceAccount", "default")
+        account = document.get("spec", {}).get("serviceAccount", "default")
         self._check_allowed(machine, namespace, account)
         if await self._objects.get(Objects.key("", "Namespace", "", namespace)) is None:
-            raise NotFoundError(f"namespace {namespace} does not exist", f"make it: plait create namespace {namespace}")
+            raise NotFoundError(f"namespace {namespace} does not exist", "apply a Namespace of that name first")
         annotations = {**metadata.get("annotations", {}), NODE: node}
         await self._refuse_duplicate(node, namespace, metadata["name"])
-        await self._objects.ensure(document("v1", "ServiceAccount", account, namespace))
+        await self._objects.ensure(object_of("v1", "ServiceAccount", account, namespace))
         for text, app_port in pairs(annotations.get(SERVICES, "")).items():
             await self._ensure_service(namespace, text, app_port, pairs(annotations.get(PROTOCOLS, "")))
-        stored = await self._objects.put({**entry, "metadata": {**metadata, "annotations": annotations}})
+        stored = await self._objects.put({**document, "metadata": {**metadata, "annotations": annotations}})
         await self._settled(stored)
         return stored
 
@@ -214,7 +215,7 @@ class Machines:
         if protocol:
             wanted["appProtocol"] = "kubernetes.io/h2c" if protocol == "http2" else protocol
         if existing is None:
-            await self._objects.ensure(document("v1", "Service", name, namespace, spec={"ports": [wanted]}))
+            await self._objects.ensure(object_of("v1", "Service", name, namespace, spec={"ports": [wanted]}))
             return
         ports = list(existing.get("spec", {}).get("ports", []))
         if any(int(item["port"]) == port for item in ports):

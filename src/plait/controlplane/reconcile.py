@@ -13,7 +13,7 @@ from contextlib import suppress
 from plait.controlplane.admission import Admission
 from plait.controlplane.objects import Objects
 from plait.controlplane.publisher import Publisher
-from plait.controlplane.seed import document
+from plait.controlplane.seed import object_of
 from plait.controlplane.statuses import StatusWriter
 from plait.errors import GoneError
 from plait.resources.parse import Resource, parse
@@ -77,7 +77,7 @@ class Reconciler:
 
     async def _relist(self) -> None:
         listing = await self._objects.store.list()
-        changes = []
+        changes: list[Change] = []
         for value in listing.items:
             revision = int(value["metadata"]["resourceVersion"])
             key = self._objects.key_of(value)
@@ -111,7 +111,7 @@ class Reconciler:
         """Every namespace has the account `default`."""
         for change in changes:
             if change.key.kind == "Namespace" and change.key.group == "" and change.type == "ADDED":
-                await self._objects.ensure(document("v1", "ServiceAccount", "default", change.key.name))
+                await self._objects.ensure(object_of("v1", "ServiceAccount", "default", change.key.name))
 
 
 async def _batches(store: Store, since: int) -> AsyncIterator[list[Change]]:

@@ -29,6 +29,7 @@ from plait.controlplane.metrics import MeshCollector, serve_metrics
 from plait.controlplane.objects import Objects
 from plait.controlplane.publisher import Publisher
 from plait.controlplane.reconcile import Reconciler
+from plait.controlplane.refusals import Refusals
 from plait.controlplane.seed import seed
 from plait.controlplane.settings import ControlSettings
 from plait.controlplane.state import Endpoints, StateDirectory
@@ -104,8 +105,12 @@ class Control:
         self.builder = Builder(trust_domain=mesh.trust_domain)
         self.publisher = Publisher(self._send, self.builder.snapshot)
         self.reconciler = Reconciler(self.objects, self.admission, self.builder, self.publisher)
+        self.refusals = Refusals(self.objects, self.publisher)
         callbacks = ConnectionCallbacks(
-            connect=self.publisher.connect, disconnect=self.publisher.disconnect, demand=self.publisher.demand
+            connect=self.publisher.connect,
+            disconnect=self.publisher.disconnect,
+            demand=self.publisher.demand,
+            state=self.refusals.note,
         )
         self.connections = Connections(trust_domain=mesh.trust_domain, registered=self._registered, callbacks=callbacks)
         self.machines = Machines(
@@ -254,6 +259,7 @@ async def _until_stopped(control: Control, server: ApiServer) -> None:
         loop.add_signal_handler(number, stopping.set)
     background = [
         asyncio.create_task(supervise("reconciler", control.reconciler.run)),
+        asyncio.create_task(supervise("refusals", lambda: control.refusals.run(control.connections))),
         asyncio.create_task(supervise("certificates", control.certificates.renew_forever)),
     ]
     serving = asyncio.create_task(server.serve())

@@ -12,7 +12,7 @@ SYSTEM_NAMESPACE = "plait-system"
 CONTROLLER = "plait.dev/gateway"
 
 
-def document(api_version: str, kind: str, name: str, namespace: str = "", **parts: Any) -> dict[str, Any]:
+def object_of(api_version: str, kind: str, name: str, namespace: str = "", **parts: Any) -> dict[str, Any]:
     """A Kubernetes-shaped document."""
     metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **parts}
@@ -28,11 +28,11 @@ def key_of(value: dict[str, Any]) -> ObjectKey:
 def first_objects(*, strict: bool) -> Iterator[dict[str, Any]]:
     """Namespaces with their default accounts, our GatewayClass and, if wanted, mesh-wide STRICT mutual TLS."""
     for namespace in ("default", ROOT_NAMESPACE, SYSTEM_NAMESPACE):
-        yield document("v1", "Namespace", namespace)
-        yield document("v1", "ServiceAccount", "default", namespace)
-    yield document("gateway.networking.k8s.io/v1", "GatewayClass", "plait", spec={"controllerName": CONTROLLER})
+        yield object_of("v1", "Namespace", namespace)
+        yield object_of("v1", "ServiceAccount", "default", namespace)
+    yield object_of("gateway.networking.k8s.io/v1", "GatewayClass", "plait", spec={"controllerName": CONTROLLER})
     if strict:
-        yield document(
+        yield object_of(
             "security.istio.io/v1",
             "PeerAuthentication",
             "default",
@@ -46,7 +46,7 @@ async def seed(store: Store, finish: Finish, *, strict: bool) -> None:
 
     `finish` completes a document's metadata as the API does on creation.
     """
-    mark = document("v1", "ConfigMap", "plait-mesh", SYSTEM_NAMESPACE, data={"format": "1"})
+    mark = object_of("v1", "ConfigMap", "plait-mesh", SYSTEM_NAMESPACE, data={"format": "1"})
     if await store.get(key_of(mark)):
         return
     objects = [*first_objects(strict=strict), mark]

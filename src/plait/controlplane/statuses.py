@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from plait.api.shapes import list_at, map_at
 from plait.controlplane.objects import Objects
 from plait.controlplane.seed import CONTROLLER
 from plait.model.snapshot import Condition, ListenerStatus, Status
@@ -52,18 +53,19 @@ def _listener(status: ListenerStatus, old: Mapping[str, Any], generation: int) -
 
 
 def _parents(status: Status, old: Mapping[str, Any]) -> list[dict[str, Any]]:
-    before = list(old.get("parents", []))
-    result = [item for item in before if item.get("controllerName") != CONTROLLER]
+    before = list_at(old, "parents")
+    result = [dict(item) for item in before if item.get("controllerName") != CONTROLLER]
     for parent in status.parents:
         reference = dict(parent.parent)
-        known = next(
-            (item for item in before if item.get("controllerName") == CONTROLLER and item["parentRef"] == reference), {}
-        )
+        ours = (item for item in before if item.get("controllerName") == CONTROLLER)
+        known = next((item for item in ours if item.get("parentRef") == reference), None)
         result.append(
             {
                 "parentRef": reference,
                 "controllerName": CONTROLLER,
-                "conditions": merged_conditions(parent.conditions, known.get("conditions", []), status.generation),
+                "conditions": merged_conditions(
+                    parent.conditions, list_at(known, "conditions"), status.generation, others=True
+                ),
             }
         )
     return result
@@ -79,7 +81,7 @@ def status_document(status: Status, old: Mapping[str, Any]) -> dict[str, Any]:
             status.conditions, old.get("conditions", []), status.generation, others=True
         )
     if status.listeners:
-        known = {item.get("name"): item for item in old.get("listeners", [])}
+        known = {str(item.get("name")): item for item in list_at(old, "listeners")}
         result["listeners"] = [
             _listener(item, known.get(item.name, {}), status.generation) for item in status.listeners
         ]
@@ -103,7 +105,7 @@ class StatusWriter:
         def change(document: Document) -> dict[str, Any] | None:
             if document["metadata"].get("generation", 1) != status.generation:
                 return None
-            old = document.get("status") or {}
+            old = map_at(document, "status")
             new = status_document(status, old)
             return None if new == old else new
 

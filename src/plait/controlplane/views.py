@@ -8,6 +8,7 @@ from typing import Any, Final
 from plait import __version__
 from plait.ads.connections import Connections, ProxyState
 from plait.api import schemas
+from plait.api.shapes import list_at, map_at
 from plait.api.status_answers import (
     AdsStatus,
     ApiStatus,
@@ -142,12 +143,12 @@ class Views:
 
     def _node(self, item: Mapping[str, Any]) -> NodeStatus:
         name = item["metadata"]["name"]
-        addresses = (item.get("status") or {}).get("addresses") or [{}]
+        addresses = list_at(item, "status", "addresses")
         return NodeStatus(
             name=name,
-            address=addresses[0].get("address", ""),
+            address=str(addresses[0].get("address", "")) if addresses else "",
             connected=time.time() - self._machines.edges.heard(name) < HEARD_WITHIN,
-            cidr=item.get("spec", {}).get("podCIDR", ""),
+            cidr=str(map_at(item, "spec").get("podCIDR", "")),
         )
 
     def _counts(self) -> ProxyCounts:

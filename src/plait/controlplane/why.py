@@ -8,6 +8,7 @@ came from, by the origin in a route's metadata and by the names of policies.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from plait.api import schemas
 from plait.controlplane.call_target import Target, read_target
@@ -26,6 +27,7 @@ _ORIGIN = re.compile(r"(?P<kind>\S+) (?P<namespace>[^/\s]*)/(?P<name>\S+) ?(?P<p
 _RULE = re.compile(r"(?P<namespace>[^/]+)/(?P<name>[^\[]+)\[(?P<index>\d+)\]")
 
 Locate = Callable[[Origin], Origin]
+Verdict = Literal["allowed", "denied", "refused", "answered", "redirected", "passthrough", "unknown"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -172,7 +174,7 @@ class Why:
             copies = ", ".join(f"{share:.0%} to {name}" for name, share in outcome.action.mirrors)
             story.tell("mirror", f"copies go out: {copies}")
 
-    def _verdict(self, outcome: Outcome) -> tuple[str, str, int | None]:
+    def _verdict(self, outcome: Outcome) -> tuple[Verdict, str, int | None]:
         if outcome.denied:
             return "denied", f"The sidecar of the caller denies it: {outcome.reason}.", outcome.status
         if outcome.action.location:

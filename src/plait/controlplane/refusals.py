@@ -1,0 +1,109 @@
+"""Shows what an Envoy refused on the user's own object, as the condition `plait.dev/Programmed`.
+
+A refused resource leads back to objects by its name: a route configuration or cluster to the routes attached to its
+service (or to the Service itself), a gateway's listener or route to its Gateway, an inbound listener or route to the
+workload. While a proxy refuses a version, it keeps the last good one; the condition goes away with the refusal.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+from plait.ads.connections import Connections, RefusedResource
+from plait.api.shapes import list_at, map_at
+from plait.controlplane.objects import Objects
+from plait.controlplane.publisher import Publisher, parse_proxy
+from plait.controlplane.statuses import merged_conditions
+from plait.envoy import names
+from plait.model.ids import Origin
+from plait.model.snapshot import Condition
+from plait.resources.registry import find
+from plait.store.store import Document, ObjectKey
+
+CONDITION: Final = "plait.dev/Programmed"
+_QUIET: Final = 0.2
+
+
+class Refusals:
+    """Follows the proxies' refusals and writes them to the objects that caused them."""
+
+    def __init__(self, objects: Objects, publisher: Publisher) -> None:
+        self._objects = objects
+        self._publisher = publisher
+        self._moved = asyncio.Event()
+        self._told: dict[ObjectKey, str] = {}
+
+    def note(self, _proxy: str) -> None:
+        """A proxy's state changed."""
+        self._moved.set()
+
+    async def run(self, connections: Connections) -> None:
+        """Keep the conditions current, for ever."""
+        while True:
+            await self._moved.wait()
+            await asyncio.sleep(_QUIET)
+            self._moved.clear()
+            await self._write(self._current(connections))
+
+    def _current(self, connections: Connections) -> dict[ObjectKey, str]:
+        found: dict[ObjectKey, list[str]] = {}
+        for state in connections.states():
+            for item in state.refused:
+                for origin in self._origins(state.proxy, item):
+                    found.setdefault(_key(origin), []).append(
+                        f"{state.proxy} keeps the last good version: {item.message}"
+                    )
+        return {key: "; ".join(sorted(set(messages))) for key, messages in found.items()}
+
+    def _origins(self, proxy: str, item: RefusedResource) -> set[Origin]:
+        workload = self._publisher.snapshot.workloads.get(parse_proxy(proxy))
+        if workload is not None and workload.gateway is not None:
+            gateway = self._publisher.snapshot.gateways.get(workload.gateway)
+            return {gateway.origin} if gateway else set()
+        place = names.parse_route(item.name) or (names.parse_cluster(item.name) or ("", 0))[:2]
+        frontend = self._publisher.snapshot.frontends.get((str(place[0]), int(place[1])))
+        if frontend is not None:
+            rules = [*frontend.rules, *(rule for _, rules in frontend.consumer_rules for rule in rules)]
+            origins = {rule.origin for rule in rules if rule.origin is not None}
+            if origins:
+                return {Origin(kind=item.kind, namespace=item.namespace, name=item.name) for item in origins}
+        service = self._publisher.snapshot.services.get(str(place[0]))
+        if service is not None:
+            return {service.origin}
+        return {workload.origin} if workload is not None and workload.origin is not None else set()
+
+    async def _write(self, current: Mapping[ObjectKey, str]) -> None:
+        for key in [key for key in self._told if key not in current]:
+            del self._told[key]
+            await self._objects.patch_status(key, lambda document: _changed(document, ""))
+        for key, message in current.items():
+            if self._told.get(key) != message:
+                self._told[key] = message
+                await self._objects.patch_status(key, lambda document, text=message: _changed(document, text))
+
+
+def _key(origin: Origin) -> ObjectKey:
+    kind = find(origin.kind)
+    return ObjectKey(group=kind.group if kind else "", kind=origin.kind, namespace=origin.namespace, name=origin.name)
+
+
+def _changed(document: Document, message: str) -> dict[str, Any]:
+    """The object's status with the condition (an empty message takes it away): for routes at each parent."""
+    status = dict(map_at(document, "status"))
+    generation = int(map_at(document, "metadata").get("generation", 1))
+    if "parents" in status:
+        status["parents"] = [
+            {**parent, "conditions": _conditions(parent, generation, message)} for parent in list_at(status, "parents")
+        ]
+    else:
+        status["conditions"] = _conditions(status, generation, message)
+    return status
+
+
+def _conditions(holder: Mapping[str, Any], generation: int, message: str) -> list[dict[str, Any]]:
+    old = list_at(holder, "conditions")
+    kept = [dict(item) for item in old if item.get("type") != CONDITION]
+    if not message:
+        return kept
+    refused = Condition(type=CONDITION, status="False", reason="RefusedByProxy", message=message)
+    return kept + merged_conditions([refused], [item for item in old if item.get("type") == CONDITION], generation)

@@ -3,7 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+from envoy.config.cluster.v3 import cluster_pb2
+
 from plait.compiler.compile import compile_view
+from plait.envoy import types
+from plait.envoy.references import missing_references
+from plait.envoy.simulate import Call, simulate
 from plait.model.services import Protocol
 from tests import builders as b
 from tests.envoy.real import validate
@@ -27,3 +32,29 @@ def test_streams_and_direct_calls_are_valid(tmp_path: Path) -> None:
     )
     view = replace(view, workload_addresses=("10.5.0.0/16",))
     assert validate(compile_view(view), tmp_path) == ""
+
+
+def test_an_address_outside_the_mesh_is_dialled_as_it_is() -> None:
+    """A direct call to a workload without identity is plaintext to the dialled address; a mesh one is mutual TLS."""
+    compiled = compile_view(b.view("client", b.direct("10.1.0.9", 80), b.direct("10.1.0.8", 80, "web")))
+    messages = [
+        cluster_pb2.Cluster.FromString(compiled.of(types.CLUSTER)[f"direct/10.1.0.{n}:80"].body) for n in (9, 8)
+    ]
+
+    assert [message.type for message in messages] == [cluster_pb2.Cluster.ORIGINAL_DST, cluster_pb2.Cluster.EDS]
+    assert [message.HasField("transport_socket") for message in messages] == [False, True]
+
+
+def test_a_stale_reference_breaks_only_its_rule() -> None:
+    """A rule to a cluster that the view does not have answers 500; other rules and the stream chains go on."""
+    gone = b.frontend("db", 5432, address="240.240.0.2", protocol=Protocol.TCP)
+    parts = (
+        b.frontend("web", 80, b.rule("stale", b.path("/x"), gone=1), b.rule("good", red=1)),
+        b.cluster("red"),
+        gone,
+    )
+    compiled = compile_view(b.view("client", *parts))
+    calls = [Call(address="240.240.0.1", path=path) for path in ("/x", "/y")]
+
+    assert [simulate(compiled, call).status for call in calls] == [500, None]
+    assert missing_references(compiled) == []

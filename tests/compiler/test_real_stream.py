@@ -131,7 +131,9 @@ def test_a_workload_is_asked_for_by_its_address(app: live.App) -> None:
         view = replace(_view(port), workload_addresses=("127.241.0.0/16",))
         full = _resources(view, app)
         name = names.direct_cluster(WORKLOAD, port)
-        cluster = entry_of(name, direct(b.direct(WORKLOAD, port)))
+        message = direct(b.direct(WORKLOAD, port, "web"))
+        message.ClearField("transport_socket")
+        cluster = entry_of(name, message)
         endpoints = cluster_endpoints(name, [b.endpoint("127.0.0.1", app.port)], node="")
         async with streamed.streamed(full) as control:
             first = asyncio.ensure_future(streamed.get((WORKLOAD, port)))

@@ -153,10 +153,16 @@ def _resolving() -> cluster_pb2.Cluster.CustomClusterType:
 
 
 def direct(endpoint: DirectEndpoint) -> cluster_pb2.Cluster:
-    """The cluster of one workload called by its own address; its endpoint comes by EDS like any other."""
-    message = _base(names.direct_cluster(endpoint.address, endpoint.port), cluster_pb2.Cluster.EDS)
-    if endpoint.identity:
-        _secure(message, (endpoint.identity,), mixed=False)
+    """The cluster of one workload called by its own address.
+
+    In the mesh its endpoint comes by EDS like any other (on another machine it is a published port); outside the mesh
+    it is just the address that was dialled.
+    """
+    name = names.direct_cluster(endpoint.address, endpoint.port)
+    if not endpoint.identity:
+        return _base(name, cluster_pb2.Cluster.ORIGINAL_DST)
+    message = _base(name, cluster_pb2.Cluster.EDS)
+    _secure(message, (endpoint.identity,), mixed=False)
     return message
 
 

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from plait.api import schemas
+from plait.cli.fields import as_list
 from tests.cli.conftest import Plait
 from tests.cli.fake_mesh import FakeMesh
 
@@ -80,7 +81,7 @@ def test_json_keeps_its_schema(plait: Plait, mesh: FakeMesh, shop: Path, *, word
     outcome = plait(*words, "-o", "json")
 
     value = json.loads(outcome.out)
-    for item in value if isinstance(value, list) else [value]:
+    for item in as_list(value) or [value]:
         schema.model_validate(item)
     if words[0] != "apply":
         assert yaml.safe_load(plait(*words, "-o", "yaml").out) == value
@@ -166,7 +167,7 @@ def test_apply_prunes_its_owners_rest(plait: Plait, mesh: FakeMesh, shop: Path):
 
 def test_apply_is_all_or_nothing(plait: Plait, mesh: FakeMesh, shop: Path):
     """With a mistake in one object nothing is applied, and every mistake is told with file and line."""
-    shop.write_text(ROUTE.replace("selector:", "selektor:").replace("port: 80}\n  rules", "port: x}\n  rules"))
+    shop.write_text(ROUTE.replace("selector:", "selectors:").replace("port: 80}\n  rules", "port: x}\n  rules"))
 
     outcome = plait("apply", "-f", "shop.yaml")
 

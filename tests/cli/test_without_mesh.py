@@ -57,7 +57,7 @@ def test_version(plait: Plait):
 @pytest.mark.parametrize(
     ("words", "problem", "hint"),
     [
-        (["stauts"], "No such command 'stauts'. Did you mean 'status'", "plait --help"),
+        (["statusx"], "No such command 'statusx'. Did you mean 'status'", "plait --help"),
         (["get"], "Missing argument 'KIND'", "plait get --help"),
         (["get", "svc", "-o", "xml"], "Invalid value for", "plait get --help"),
         (["proxy"], "Missing command", "plait proxy --help"),

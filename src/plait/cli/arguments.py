@@ -5,7 +5,7 @@ A wrong command line raises UsageError instead of ending the process, so that ea
 
 import argparse
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn, Protocol
 
 from plait.cli.errors import UsageError
 
@@ -50,6 +50,14 @@ def required_command(arguments: Sequence[str], example: str) -> tuple[list[str],
     return options, command
 
 
-def add_namespace(target: argparse.ArgumentParser) -> None:
+class Options(Protocol):
+    """A parser, or a group of one."""
+
+    def add_argument(self, *names: str, **settings: Any) -> Any:
+        """Add an option."""
+        ...
+
+
+def add_namespace(target: Options) -> None:
     """Add -n/--namespace."""
     target.add_argument("-n", "--namespace", default="default", metavar="NS", help="namespace (default: default)")

@@ -7,6 +7,7 @@ import typer
 
 from plait.cli import context, documents, kinds, options
 from plait.cli.errors import UsageError
+from plait.cli.fields import part
 from plait.cli.output import note, say
 from plait.errors import NotFoundError
 
@@ -50,7 +51,7 @@ def _in_files(client: "Client", files: list[Path], namespace: str) -> list[tuple
         value: dict[str, Any] = document.value
         group = str(value.get("apiVersion", "")).rpartition("/")[0]
         place = kinds.place(f"{value.get('kind', '')}.{group}" if group else str(value.get("kind", "")), client)
-        metadata = value.get("metadata") or {}
+        metadata = part(value, "metadata")
         where = metadata.get("namespace") or namespace
         found.append((documents.label(value), place.path(where, str(metadata.get("name", "")))))
     return found[::-1]

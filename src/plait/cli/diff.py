@@ -14,6 +14,7 @@ import yaml
 
 from plait.cli import context, documents, kinds, options
 from plait.cli.errors import ExitCode
+from plait.cli.fields import part
 from plait.cli.output import note, say
 from plait.cli.render import Output, show_value
 from plait.errors import NotFoundError
@@ -54,7 +55,7 @@ def _change(client: "Client", value: dict[str, Any], default_namespace: str) -> 
     group, _, _version = str(value.get("apiVersion", "")).rpartition("/")
     kind = str(value.get("kind", ""))
     place = kinds.place(f"{kind}.{group}" if group else kind, client)
-    metadata = value.get("metadata") or {}
+    metadata = part(value, "metadata")
     namespace = metadata.get("namespace") or default_namespace
     path = place.path(namespace, str(metadata.get("name", "")))
     try:
@@ -81,10 +82,10 @@ def _clean(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     clean = copy.deepcopy(dict(value))
     clean.pop("status", None)
-    metadata = clean.get("metadata") or {}
+    metadata = part(clean, "metadata")
     for name in NOISE:
         metadata.pop(name, None)
-    annotations = metadata.get("annotations") or {}
+    annotations = part(metadata, "annotations")
     annotations.pop(SOURCE_ANNOTATION, None)
     if not annotations:
         metadata.pop("annotations", None)

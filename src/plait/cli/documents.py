@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from plait.cli.errors import UsageError
+from plait.cli.fields import part
 from plait.errors import InvalidInputError
 from plait.resources.parse import SOURCE_ANNOTATION, write_source
 from plait.resources.paths import line_of
@@ -39,8 +40,8 @@ def read_correct(files: Sequence[Path], more: Sequence[Path] | None) -> tuple[Do
 def with_source(document: Document) -> dict[str, Any]:
     """The object, annotated with the file and the lines it was written on."""
     value = dict(document.value)
-    metadata = dict(value.get("metadata") or {})
-    annotations = {**(metadata.get("annotations") or {}), SOURCE_ANNOTATION: write_source(document)}
+    metadata = part(value, "metadata")
+    annotations = {**part(metadata, "annotations"), SOURCE_ANNOTATION: write_source(document)}
     return {**value, "metadata": {**metadata, "annotations": annotations}}
 
 
@@ -61,7 +62,7 @@ def _located(violation: Violation, documents: Sequence[Document]) -> Violation:
 
 def label(document: dict[str, Any]) -> str:
     """How an object is named in messages: `httproute/reviews`, with its namespace unless it is the default one."""
-    metadata = document.get("metadata") or {}
+    metadata = part(document, "metadata")
     namespace = document.get("namespace") or metadata.get("namespace") or ""
     name = document.get("name") or metadata.get("name")
     where = f" in {namespace}" if namespace not in ("", "default") else ""

@@ -14,6 +14,7 @@ from typing import Any
 
 from plait.cli import quick_status
 from plait.cli.context import Mesh
+from plait.cli.fields import part
 from plait.cli.findings import Finding
 from plait.errors import PlaitError, UnreachableError
 
@@ -159,7 +160,7 @@ def _status(status: Mapping[str, Any]) -> Iterator[Finding]:
 def _proxy(proxy: Mapping[str, Any]) -> Iterator[Finding]:
     name = f"{proxy['namespace']}/{proxy['name']}"
     for refusal in proxy.get("refused") or ():
-        source = refusal.get("source") or {}
+        source = part(refusal, "source")
         cause = f"mend {source['kind']} {source['namespace']}/{source['name']}" if source else "see `plait proxy logs`"
         yield Finding(check="proxies", state="problem", detail=f"{name} refused a change: {refusal['message']}",
                       remedy=f"{cause}; its last good configuration is in force")  # fmt: skip

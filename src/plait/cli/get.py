@@ -38,7 +38,9 @@ def get(
 
 def workloads(client: "Client", namespace: str | None, name: str | None) -> list[Mapping[str, Any]]:
     """Workloads of a namespace (None: all); raises NotFoundError for a name that is not there."""
-    rows = [row for row in client.workloads() if namespace in (None, row["namespace"]) and name in (None, row["name"])]
+    rows: list[Mapping[str, Any]] = [
+        row for row in client.workloads() if namespace in (None, row["namespace"]) and name in (None, row["name"])
+    ]
     if name and not rows:
         where = f"in the namespace {namespace}" if namespace else "in any namespace"
         raise NotFoundError(f"no workload {name!r} {where}", "see `plait get workloads -A`")

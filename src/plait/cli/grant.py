@@ -15,6 +15,7 @@ import typer
 
 from plait.cli import context, options
 from plait.cli.errors import UsageError
+from plait.cli.fields import part
 from plait.cli.output import say
 from plait.cli.render import Output, column, show_rows
 from plait.cli.token import check_identity
@@ -100,7 +101,7 @@ def _uid(user: str) -> int:
 
 def _read(client: "Client") -> Mapping[str, Mapping[str, Any]]:
     try:
-        data = client.get(f"{MAPS}/{NAME}").get("data") or {}
+        data = part(client.get(f"{MAPS}/{NAME}"), "data")
     except NotFoundError:
         return {}
     return {name: json.loads(text) for name, text in sorted(data.items())}

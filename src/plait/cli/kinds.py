@@ -39,7 +39,7 @@ def place(word: str, client: "Client | None") -> Place:
     if (known := registry.find(name, group or None)) is not None:
         group, version = known.group, known.versions[0]
         return Place(group=group, version=version, plural=known.plural, kind=known.kind, namespaced=known.namespaced)
-    served = _served(client) if client else {}
+    served: Mapping[str, Place] = _served(client) if client else {}
     if (found := served.get(name.lower())) is not None:
         return found
     raise UsageError(f"there is no kind {word!r}", _proposal(name, served))

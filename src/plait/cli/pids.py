@@ -8,7 +8,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from plait.errors import ForbiddenError
@@ -22,7 +22,7 @@ def write(path: Path, pid: int) -> None:
 
 
 @contextlib.contextmanager
-def registered(path: Path) -> Iterator[None]:
+def registered(path: Path) -> Generator[None]:
     """Keep this process's id in the file for as long as the block runs."""
     write(path, os.getpid())
     try:

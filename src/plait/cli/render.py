@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from plait.cli.fields import as_list, as_mapping
 from plait.cli.output import say
 
 Row = Mapping[str, Any]
@@ -44,9 +45,9 @@ def column(title: str, path: str, *, wide: bool = False, right: bool = False) ->
 def pick(value: Any, path: str) -> Any:
     """The field at a dotted path, or None where it ends early."""
     for name in path.split("."):
-        if not isinstance(value, Mapping):
+        if (inside := as_mapping(value)) is None:
             return None
-        value = value.get(name)
+        value = inside.get(name)
     return value
 
 
@@ -56,10 +57,10 @@ def text(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, Mapping):
-        return ",".join(f"{key}={text(item)}" for key, item in value.items())
-    if isinstance(value, (list, tuple)):
-        return ",".join(text(item) for item in value)
+    if (fields := as_mapping(value)) is not None:
+        return ",".join(f"{key}={text(item)}" for key, item in fields.items())
+    if (items := as_list(value)) is not None:
+        return ",".join(text(item) for item in items)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -8,7 +8,9 @@ mistakes at once, before the node agent is asked for anything.
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
+
+from plait.cli.fields import as_list, as_mapping
 
 CAPTURES = ("auto", "transparent", "explicit")
 PROTOCOLS = ("http", "http2", "h2c", "grpc", "tcp", "tls", "https")
@@ -96,14 +98,14 @@ def _capture(value: object) -> Complaint | None:
 
 
 def _label(item: object) -> Complaint | None:
-    key, value = item if isinstance(item, tuple) else (item, "")
+    key, value = cast("tuple[object, object]", item) if isinstance(item, tuple) else (item, "")
     if _LABEL.fullmatch(str(key)) and _LABEL_VALUE.fullmatch(str(value)):
         return None
     return f"{key}={value} is no label", "write KEY=VALUE with letters, digits, `-`, `_` and `.`"
 
 
 def _variable(item: object) -> Complaint | None:
-    key, _ = item if isinstance(item, tuple) else (item, "")
+    key, _ = cast("tuple[object, object]", item) if isinstance(item, tuple) else (item, "")
     return None if _VARIABLE.fullmatch(str(key)) else (f"{key!r} is no variable", "write NAME: VALUE")
 
 
@@ -153,10 +155,10 @@ _EXAMPLES = {"command": "[python3, app.py]", "ports": "[8080]", "services": "[re
 
 
 def _items(name: str, value: object) -> Iterator[tuple[str, object]]:
-    if isinstance(value, list):
-        yield from ((f"{name}[{at}]", item) for at, item in enumerate(value))
-    elif isinstance(value, dict):
-        yield from ((f"{name}.{key}", (key, item)) for key, item in value.items())
+    if (items := as_list(value)) is not None:
+        yield from ((f"{name}[{at}]", item) for at, item in enumerate(items))
+    elif (fields := as_mapping(value)) is not None:
+        yield from ((f"{name}.{key}", (key, item)) for key, item in fields.items())
     else:
         yield name, value
 

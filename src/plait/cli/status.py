@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from plait.cli import context, options
+from plait.cli.fields import part
 from plait.cli.output import say
 from plait.cli.render import Output, show_value, text
 
@@ -22,7 +23,7 @@ def status(output: options.Format = Output.TABLE) -> None:
 
 
 def _lines(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    api, ads, metrics = (answer.get(name) or {} for name in ("api", "ads", "metrics"))
+    api, ads, metrics = (part(answer, name) for name in ("api", "ads", "metrics"))
     yield "mesh", f"{'ready' if answer.get('ready') else 'not ready'}, trust domain {text(answer.get('trustDomain'))}"
     yield "api", ", ".join(str(api[name]) for name in ("socket", "url") if api.get(name)) or "-"
     if api.get("kubeconfig"):
@@ -31,13 +32,13 @@ def _lines(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "metrics", text(metrics.get("url"))
     yield "telemetry", text(answer.get("telemetry")) if answer.get("telemetry") else "not in this release"
     yield from _machines(answer)
-    counts = answer.get("proxies") or {}
+    counts = part(answer, "proxies")
     yield "proxies", ", ".join(f"{counts.get(name, 0)} {name}" for name in ("ready", "synced", "refused"))
-    yield from _capture(answer.get("capture") or {})
+    yield from _capture(part(answer, "capture"))
 
 
 def _machines(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    here = (answer.get("node") or {}).get("name")
+    here = part(answer, "node").get("name")
     machines = answer.get("nodes") or ([answer["node"]] if answer.get("node") else [])
     for machine in machines:
         state = "connected" if machine.get("connected") else "disconnected"

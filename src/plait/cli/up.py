@@ -20,6 +20,7 @@ from typing import IO, Any
 
 from plait.cli import arguments, context, pids, quick_status
 from plait.cli.errors import UsageError
+from plait.cli.fields import part, texts
 from plait.cli.output import note, say
 from plait.cli.supervisor import Part, Supervisor
 from plait.errors import DeadlineError, ForbiddenError, PlaitError, RefusedError
@@ -206,8 +207,8 @@ def _await_ready(process: "subprocess.Popen[bytes]", reader: int, log: Path) -> 
 
 def banner(mesh: context.Mesh, status: Mapping[str, Any]) -> str:
     """What is printed once the mesh is ready: where it is, and what to try next."""
-    api = status.get("api") or {}
-    capture = status.get("capture") or {}
+    api = part(status, "api")
+    capture = part(status, "capture")
     lines = [f"Plait is up. State: {mesh.state_dir}", f"  API      {api.get('socket') or mesh.run_dir / 'api.sock'}"]
     if api.get("url"):
         lines.append(f"  address  {api['url']}")
@@ -215,7 +216,7 @@ def banner(mesh: context.Mesh, status: Mapping[str, Any]) -> str:
         lines.append(f"  kubectl  KUBECONFIG={api['kubeconfig']} kubectl get services")
     if capture.get("mode"):
         lines.append(f"  capture  {capture['mode']}")
-    lines += [f"           {limit}" for limit in capture.get("limits") or ()]
+    lines += [f"           {limit}" for limit in texts(capture, "limits")]
     return "\n".join([*lines, "Try next:", *(f"  {command}" for command in NEXT)])
 
 

@@ -12,6 +12,7 @@ import typer
 
 from plait.cli import context, durations, options
 from plait.cli.errors import UsageError
+from plait.cli.fields import as_mapping
 from plait.cli.output import say
 from plait.cli.render import Output, show_value
 
@@ -82,10 +83,10 @@ def _headers(texts: list[str]) -> dict[str, str]:
 
 def _claims(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text) if text else {}
+        value = as_mapping(json.loads(text) if text else {})
     except ValueError:
         raise UsageError("--jwt-claims is no JSON", """write --jwt-claims '{"sub": "alice"}'""") from None
-    if not isinstance(value, dict):
+    if value is None:
         raise UsageError("--jwt-claims is no JSON object", """write --jwt-claims '{"sub": "alice"}'""")
     return {str(name): item for name, item in value.items()}
 

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from plait.cli import specs
+from plait.cli.fields import as_list, as_mapping
 from plait.errors import InvalidInputError
 from plait.resources.violations import Violation
 
@@ -49,11 +50,12 @@ def _read(path: Path) -> str:
 
 
 def _violations(value: Any, file: str, lines: Mapping[str, int]) -> Iterator[Violation]:
-    entries = value.get("workloads") if isinstance(value, dict) else None
-    if not isinstance(entries, list) or not entries:
+    top = as_mapping(value) or {}
+    entries = as_list(top.get("workloads"))
+    if not entries:
         yield Violation(file=file, line=1, problem="no workloads in it", remedy=HINT)
         return
-    for name in value.keys() - {"workloads"}:
+    for name in top.keys() - {"workloads"}:
         yield Violation(file=file, line=lines.get(str(name), 1), path=str(name), problem="there is no such field",
                         remedy="only `workloads` stands at the top")  # fmt: skip
     for at, entry in enumerate(entries):
@@ -62,11 +64,11 @@ def _violations(value: Any, file: str, lines: Mapping[str, int]) -> Iterator[Vio
 
 
 def _entry_violations(entry: Any, place: str, file: str, lines: Mapping[str, int]) -> Iterator[Violation]:
-    if not isinstance(entry, dict):
+    if (fields := as_mapping(entry)) is None:
         yield Violation(file=file, line=lines.get(place, 0), path=place, problem="must be a mapping", remedy=HINT)
         return
-    found = list(specs.mistakes({str(name): item for name, item in entry.items()}))
-    if "name" not in entry:
+    found = list(specs.mistakes({str(name): item for name, item in fields.items()}))
+    if "name" not in fields:
         found.append(specs.Mistake(path="name", problem="the workload has no name", remedy="write name: NAME"))
     for mistake in found:
         path = f"{place}.{mistake.path}"
@@ -77,9 +79,10 @@ def _entry_violations(entry: Any, place: str, file: str, lines: Mapping[str, int
 def _duplicates(entries: Sequence[Any], file: str, lines: Mapping[str, int]) -> Iterator[Violation]:
     seen = dict[tuple[Any, Any], int]()
     for at, entry in enumerate(entries):
-        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        fields = as_mapping(entry) or {}
+        if not isinstance(fields.get("name"), str):
             continue
-        key = (entry.get("namespace", "default"), entry["name"])
+        key = (fields.get("namespace", "default"), fields["name"])
         if key in seen:
             yield Violation(
                 file=file, line=_nearest_line(f"workloads[{at}].name", lines), path=f"workloads[{at}].name",

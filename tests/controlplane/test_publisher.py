@@ -1,0 +1,119 @@
+"""The publisher redoes only what a change touched."""
+
+from dataclasses import dataclass, field
+
+from plait.controlplane.publisher import Publisher
+from plait.envoy.resource_set import ResourceSet
+from plait.envoy.types import CLUSTER, ENDPOINT, NAME, ROUTE, SCOPE
+from plait.resources.parse import Resource
+from plait.snapshot.build import Builder
+from tests.controlplane.meshes import entry, resource, shop
+
+REVIEWS = "reviews.shop.svc.cluster.local"
+PAYMENTS = "payments.shop.svc.cluster.local"
+
+
+@dataclass
+class Mesh:
+    """A builder and a publisher, and what was sent."""
+
+    builder: Builder = field(default_factory=Builder)
+    sent: list[tuple[str, ResourceSet, frozenset[str]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        built = self.builder.update(shop())
+        self.publisher = Publisher(self._send, built.snapshot)
+
+    def _send(self, proxy: str, resources: ResourceSet, demand: frozenset[str]) -> None:
+        self.sent.append((proxy, resources, demand))
+
+    def change(self, *resources: Resource) -> None:
+        """Apply changes; forgets what was sent and counted before."""
+        self.sent.clear()
+        self.publisher.work.clear()
+        built = self.builder.update(resources)
+        self.publisher.update(built.snapshot, built.touched, revision=7)
+
+
+def frontend_mesh() -> Mesh:
+    """A mesh in which the frontend has asked for reviews."""
+    mesh = Mesh()
+    mesh.publisher.connect("shop/frontend", "one")
+    mesh.publisher.demand("shop/frontend", frozenset([REVIEWS]))
+    mesh.publisher.connect("shop/orders", "one")
+    mesh.publisher.demand("shop/orders", frozenset([PAYMENTS]))
+    return mesh
+
+
+def test_a_proxy_gets_what_it_asked_for():
+    """Demand brings the clusters of the route, their endpoints, the route and the name; a key for every service."""
+    mesh = frontend_mesh()
+    _, resources, demand = next(item for item in reversed(mesh.sent) if item[0] == "shop/frontend")
+
+    assert demand == {REVIEWS}
+    assert set(resources.of(NAME)) == {REVIEWS}
+    assert f"{REVIEWS}:80" in resources.of(ROUTE)
+    assert {name for name in resources.of(CLUSTER) if name.startswith("reviews")} == {
+        "reviews-v1.shop.svc.cluster.local:80",
+        "reviews-v2.shop.svc.cluster.local:80",
+    }
+    assert set(resources.of(ENDPOINT)) == {name for name in resources.of(CLUSTER) if name.startswith("reviews")}
+    assert len(resources.of(SCOPE)) == 7
+
+
+def test_an_endpoint_change_compiles_nothing():
+    """Only the callers of that cluster are sent its endpoints; no view is projected, nothing compiled."""
+    mesh = frontend_mesh()
+
+    mesh.change(resource(entry("reviews-v1", 9085, app="reviews", ready="false")))
+
+    assert [proxy for proxy, _, _ in mesh.sent] == ["shop/frontend"]
+    assert mesh.publisher.work["compile"] == 0
+    assert mesh.publisher.work["endpoint set"] == 1
+
+
+def test_what_nobody_sees_sends_nothing():
+    """A change of a service that no proxy calls reaches no proxy."""
+    mesh = frontend_mesh()
+
+    mesh.change(resource(entry("catalogue", 9082, app="catalogue")))
+
+    assert mesh.sent == []
+    assert mesh.publisher.work["compile"] == 0
+
+
+def test_who_needed_a_revision_is_known():
+    """`apply --wait` waits for the proxies that were sent something for that revision, and for no other."""
+    mesh = frontend_mesh()
+
+    mesh.change(resource(entry("reviews-v1", 9085, app="reviews", ready="false")))
+
+    assert mesh.publisher.sent_since(7) == {"shop/frontend"}
+
+
+def test_a_name_that_does_not_exist_is_sent_when_it_comes():
+    """What a workload asked for in vain arrives as soon as the service is made."""
+    mesh = frontend_mesh()
+    late = "late.shop.svc.cluster.local"
+    mesh.publisher.demand("shop/frontend", frozenset([REVIEWS, late]))
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "late", "namespace": "shop"},
+        "spec": {"clusterIP": "240.240.9.9", "ports": [{"name": "http", "port": 80}]},
+    }
+
+    mesh.change(resource(service))
+
+    newest = next(resources for proxy, resources, _ in reversed(mesh.sent) if proxy == "shop/frontend")
+    assert late in newest.of(NAME)
+
+
+def test_a_closed_stream_is_forgotten():
+    """Nothing is computed for a proxy that is gone."""
+    mesh = frontend_mesh()
+    mesh.publisher.disconnect("shop/frontend")
+
+    mesh.change(resource(entry("reviews-v1", 9085, app="reviews", ready="false")))
+
+    assert mesh.sent == []

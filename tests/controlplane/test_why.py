@@ -1,0 +1,77 @@
+"""`plait why` tells where a call goes, and leads every decision back to its line."""
+
+import pytest
+
+from plait.api import schemas
+from plait.controlplane.publisher import Publisher
+from plait.controlplane.why import Why
+from plait.errors import InvalidInputError, NotFoundError
+from plait.snapshot.build import Builder
+from tests.controlplane.meshes import shop
+
+
+def ask(url: str, *, caller: str = "shop/frontend", method: str = "GET", **headers: str) -> schemas.WhyAnswer:
+    """Asks about a call in the shop."""
+    builder = Builder()
+    publisher = Publisher(lambda *_: None, builder.update(shop()).snapshot)
+    question = schemas.WhyQuestion(
+        from_workload=caller,
+        method=method,
+        url=url,
+        headers={key.replace("_", "-"): value for key, value in headers.items()},
+    )
+    return Why(publisher, builder.located).answer(question)
+
+
+def test_a_split_is_told_with_its_line():
+    """Shares, rule and the line of YAML."""
+    answer = ask("http://reviews/reviews/1")
+
+    assert answer.verdict == "allowed"
+    assert answer.clusters == {"reviews-v1.shop.svc.cluster.local:80": 90, "reviews-v2.shop.svc.cluster.local:80": 10}
+    assert answer.rule is not None
+    assert (answer.rule.name, answer.rule.path, answer.rule.file) == ("reviews", "spec.rules[1]", "mesh.yaml")
+    assert answer.rule.line > 0
+
+
+def test_a_header_chooses_the_other_rule():
+    """The most specific match wins."""
+    assert ask("http://reviews/", x_beta="yes").clusters == {"reviews-v2.shop.svc.cluster.local:80": 1}
+
+
+@pytest.mark.parametrize("spelling", ["payments", "payments.shop", "payments.shop.svc.cluster.local"])
+def test_a_denial_names_policy_and_line(spelling: str):
+    """However the name is spelled, the policy without which it would pass is named."""
+    answer = ask(f"http://{spelling}/charges", method="POST")
+
+    assert (answer.verdict, answer.status) == ("denied", 403)
+    assert answer.policy is not None
+    assert answer.policy.name == "payments-from-orders"
+    assert answer.policy.line > 0
+
+
+def test_who_is_allowed_is_told_by_which_rule():
+    """The rule that allows is named too."""
+    answer = ask("http://payments/charges", caller="shop/orders", method="POST")
+
+    assert answer.verdict == "allowed"
+    assert answer.policy is not None
+    assert answer.policy.path == "spec.rules[0]"
+
+
+def test_a_foreign_name_leaves_the_mesh():
+    """What is no name of the mesh passes through."""
+    assert ask("http://example.org/").verdict == "passthrough"
+
+
+@pytest.mark.parametrize("url", ["reviews", "ftp://reviews/", "tcp://reviews", "http://"])
+def test_what_cannot_be_called_is_refused(url: str):
+    """A mistake in the URL is told as one."""
+    with pytest.raises(InvalidInputError, match="URL"):
+        ask(url)
+
+
+def test_an_unknown_caller_is_refused():
+    """A workload that does not run cannot call."""
+    with pytest.raises(NotFoundError, match="nobody"):
+        ask("http://reviews/", caller="shop/nobody")

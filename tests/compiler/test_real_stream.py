@@ -161,3 +161,25 @@ def test_the_whole_compiled_view_is_taken(app: live.App) -> None:
             assert (await streamed.get((HTTP, port))).app == "app"
 
     asyncio.run(run())
+
+
+def test_a_demanded_service_answers_at_once(app: live.App) -> None:
+    """Right after Envoy acknowledged a demanded service, which is when DNS answers, the first request is served."""
+
+    async def run() -> None:
+        port = live.free_port()
+        keys = [ScopeKey(key=f"127.240.1.{index}:{port}", host=b.host(f"s{index}"), port=port) for index in range(12)]
+        ahead = scope_entries(keys)
+
+        def held(count: int) -> ResourceSet:
+            frontends = [b.frontend(f"s{index}", port, address=f"127.240.1.{index}") for index in range(count)]
+            clusters = [b.cluster(f"s{index}", port, secure=False) for index in range(count)]
+            made = _resources(replace(b.view("client", *frontends, *clusters), outbound_port=port), app)
+            return made.replaced(types.SCOPE, {**ahead, **made.of(types.SCOPE)})
+
+        async with streamed.streamed(held(1)) as control:
+            for count in range(2, len(keys)):
+                await control.publish(held(count))
+                assert (await streamed.get((f"127.240.1.{count - 1}", port))).status == 200
+
+    asyncio.run(run())

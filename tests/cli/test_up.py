@@ -31,11 +31,11 @@ class Mesh:
         }
         self.user = user
 
-    def plait(self, *words: str) -> Outcome:
-        """Run a command."""
+    def plait(self, *words: str, **changes: str) -> Outcome:
+        """Run a command; `changes` are variables of its environment."""
         done = subprocess.run(
             [*self.user, *PLAIT, *words],
-            env=self.environment,
+            env={**self.environment, **changes},
             cwd=self.state.parent,
             capture_output=True,
             text=True,
@@ -107,6 +107,11 @@ def test_up_and_down(mesh: Mesh):
     status = json.loads(mesh.plait("status", "-o", "json").out)
     assert status["ready"]
     assert status["capture"]["mode"] == ("explicit" if mesh.user else "transparent")
+
+    token = mesh.plait("token", "create", "--user", "ada").out.strip()
+    remote = {"PLAIT_SERVER": status["api"]["url"], "PLAIT_CA_FILE": str(mesh.state / "run/ca.pem")}
+    assert mesh.plait("get", "namespaces", **remote, PLAIT_TOKEN=token).code == 0
+    assert mesh.plait("get", "namespaces", **remote, PLAIT_TOKEN="wrong").code == 4
 
     before = mesh.pid("control")
     os.kill(before, signal.SIGKILL)

@@ -40,7 +40,8 @@ def create(node: Node = "", allow: Allow = None, user: User = "", output: option
     if node:
         note(f"It works once. On {node}: plait node --join TOKEN" + _control(answer))
     else:
-        note("It is shown only now. Use it as PLAIT_TOKEN, with PLAIT_SERVER naming the API.")
+        note("It is shown only now. Its user sets PLAIT_TOKEN to it, PLAIT_SERVER to the address of the API,")
+        note("and PLAIT_CA_FILE to a copy of the mesh's root certificate (STATE/run/ca.pem).")
 
 
 def _control(answer: dict[str, Any]) -> str:

@@ -269,12 +269,25 @@ class Machine:
         if self.envoy is not None and self.envoy.returncode is None:
             self.envoy.kill()
             await self.envoy.wait()
+            self.relay.detach(PROXY)
         self.envoy = None
 
+    async def ready(self) -> None:
+        """Wait until Envoy holds its configuration and its listeners are open."""
+        await self.relay.warm(PROXY, 20)
+        async with asyncio.timeout(5):
+            while True:
+                if "LIVE" in await self.admin("ready"):
+                    return
+                await asyncio.sleep(0.01)
+
     async def config_dump(self) -> str:
+        return await self.admin("config_dump?include_eds")
+
+    async def admin(self, path: str) -> str:
         transport = httpx.AsyncHTTPTransport(uds=str(self.directory / "admin.sock"))
         async with httpx.AsyncClient(transport=transport) as client:
-            return (await client.get("http://admin/config_dump?include_eds")).text
+            return (await client.get(f"http://admin/{path}")).text
 
 
 @dataclass

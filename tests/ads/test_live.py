@@ -86,7 +86,7 @@ async def mesh(directory: Path) -> AsyncIterator[Mesh]:
         await stack.enter_async_context(machine.relaying())
         await machine.start_envoy()
         stack.push_async_callback(machine.stop_envoy)
-        await machine.relay.warm(PROXY, 15)
+        await machine.ready()
         await control.settled()
         yield made
 
@@ -242,7 +242,7 @@ def test_a_refusal_arrives_at_control_and_the_last_good_stays_in_force(tmp_path:
         assert await made.caller.plain_call(made.client) == (200, "app")
         await made.machine.stop_envoy()
         await made.machine.start_envoy()
-        await made.machine.relay.warm(PROXY, 15)
+        await made.machine.ready()
         assert await made.caller.plain_call(made.client) == (200, "app")
 
         await made.publish(*made.base())
@@ -264,19 +264,19 @@ def test_envoy_and_relay_restart_while_control_is_away(tmp_path: Path) -> None:
                 machine = Machine(directory=tmp_path, authority=ca, port=control.port)
                 async with machine.relaying():
                     await machine.start_envoy()
-                    await machine.relay.warm(PROXY, 15)
+                    await machine.ready()
                     await machine.relay.demand(PROXY, "known.example", 5)
                     await control.settled()
                     await machine.stop_envoy()
             async with machine.relaying():
                 await machine.start_envoy()
-                await machine.relay.warm(PROXY, 15)
+                await machine.ready()
                 assert await caller.plain_call(client) == (200, "app")
                 await machine.stop_envoy()
             machine.relay = machine.new_relay()
             async with machine.relaying():
                 await machine.start_envoy()
-                await machine.relay.warm(PROXY, 15)
+                await machine.ready()
                 assert await caller.plain_call(client) == (200, "app")
                 assert await machine.relay.demand(PROXY, "known.example", 1) is not None
                 with pytest.raises(DeadlineError, match="control cannot be reached"):
@@ -308,7 +308,7 @@ def test_killing_control_loses_nothing_and_sends_nothing_again(tmp_path: Path) -
             first = await ControlProcess.start(tmp_path, port)
             async with machine.relaying():
                 await machine.start_envoy()
-                await machine.relay.warm(PROXY, 20)
+                await machine.ready()
                 assert (await first.state(synced=True))["sent"] == len(wanted)
                 async with caller.load() as load:
                     await first.kill()

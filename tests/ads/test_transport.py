@@ -11,6 +11,8 @@ from cryptography import x509
 
 from plait.ads.client import Relay
 from plait.ads.node_service import NodeClient, handler
+from plait.ads.server import Peer, Session, StreamEnd
+from plait.ads.stream import DeltaStream
 from plait.ads.transport import Channels, GrpcServer, TlsIdentity, server_credentials
 from plait.errors import ConflictError, DeadlineError, ForbiddenError, NotFoundError, PlaitError, UnreachableError
 from plait.identity import spiffe
@@ -196,5 +198,24 @@ def test_waiting_for_what_never_comes_ends_in_a_sentence(tmp_path: Path) -> None
             await relay.demand("default/other", "h", 1)
         relay.remove(PROXY)
         assert relay.states() == ()
+
+    asyncio.run(main())
+
+
+def test_an_envoy_known_to_be_gone_makes_nothing_warm(tmp_path: Path) -> None:
+    """After `detach` only a new stream counts, even before the old one is seen to break."""
+
+    async def main() -> None:
+        mine = node_identity(authority(tmp_path))
+        relay = Relay(directory=tmp_path / "relay", channels=Channels(f"127.0.0.1:{free_port()}", lambda: mine))
+        relay.add(PROXY)
+        session = Session(proxy=PROXY, peer=Peer(spiffe_id="", address="unix:"), stream=DeltaStream())
+        relay.opened(session)
+        assert relay.states()[0].attached
+        relay.detach(PROXY)
+        assert not relay.states()[0].attached
+        with pytest.raises(StreamEnd, match="its process ended"):
+            await session.until_ended()
+        relay.closed(session)
 
     asyncio.run(main())

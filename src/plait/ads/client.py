@@ -115,6 +115,13 @@ class Relay:
         elif relayed is not None:
             self._last_good.save(proxy, relayed.state.good)
 
+    def detach(self, proxy: str) -> None:
+        """The proxy's Envoy was seen to end: what its stream said counts no longer, whether or not it broke yet."""
+        relayed = self._proxy(proxy)
+        if relayed.session is not None:
+            relayed.session.end("its process ended")
+            self.closed(relayed.session)
+
     def set_secrets(self, proxy: str, secrets: Mapping[str, Entry]) -> None:
         """Serve these secrets (identity, bundle) to that proxy's Envoy; they replace those given before."""
         self._proxy(proxy).state.set_secrets(secrets)
@@ -143,7 +150,10 @@ class Relay:
         return name_record(item) if item is not None else None
 
     async def warm(self, proxy: str, limit: float) -> None:
-        """Wait until the proxy's Envoy holds its configuration; DeadlineError after `limit` seconds."""
+        """Wait until the proxy's Envoy has acknowledged its configuration; DeadlineError after `limit` seconds.
+
+        Its listeners open a moment later: `/ready` of its administration interface says when.
+        """
         relayed = self._proxy(proxy)
         try:
             async with asyncio.timeout(limit):

@@ -121,8 +121,8 @@ class AdsService:
         session = Session(proxy=proxy, peer=peer, stream=DeltaStream(deferred=self._deferred))
         self._host.opened(session)
         try:
-            await context.send_initial_metadata((ACCEPTED,))
             self._take(session, first)
+            await context.send_initial_metadata((ACCEPTED,))
             reason = await self._run(session, context)
         finally:
             self._host.closed(session)

@@ -170,8 +170,9 @@ class DeltaStream:
 
     @property
     def _opening(self) -> bool:
-        """Whether a relay (who else asks for NAME) has not asked for every type yet: stages would seem empty."""
-        return self._subscriptions[NAME].active and not all(self._subscriptions[url].active for url in ENVOY_TYPES)
+        """Whether nothing was asked for yet, or a relay (who else asks for NAME) has not named every type."""
+        asked = {subscription.type_url for subscription in self._all() if subscription.active}
+        return not asked or (NAME in asked and not asked.issuperset(ENVOY_TYPES))
 
     def _all(self) -> Iterable[Subscription]:
         return self._subscriptions.values()

@@ -41,7 +41,9 @@ def key_of(item: Resource) -> tuple[str, str, str, str]:
 
 def service(name: str, *ports: Document | int, address: str = "240.240.0.1", **spec: Any) -> Resource:
     """A Service that selects `app: NAME`; ports are 80 to 8080 unless given as numbers or documents."""
-    listed = [{"port": port, "targetPort": 8080} if isinstance(port, int) else port for port in ports or (80,)]
+    listed: list[Document] = [
+        {"port": port, "targetPort": 8080} if isinstance(port, int) else port for port in ports or (80,)
+    ]
     for index, port in enumerate(listed):
         port.setdefault("name", f"p{index}")
     meta = {key: spec.pop(key) for key in ("labels", "annotations", "created") if key in spec}
@@ -59,7 +61,7 @@ def workload(
     account: str = "",
     ports: dict[str, int] | None = None,
     labels: dict[str, str] | None = None,
-    **notes: str,
+    **notes: Any,
 ) -> Resource:
     """A running workload of this machine with label `app`; notes are its `plait.dev/` annotations."""
     annotations = {
@@ -136,7 +138,7 @@ def gateway(name: str, *listeners: Document, class_name: str = "plait", **fields
     return resource(GATEWAY_API, "Gateway", name, spec=spec)
 
 
-def gateway_proxy(name: str, *, serves: str, address: str = "10.0.0.99", **notes: str) -> Resource:
+def gateway_proxy(name: str, *, serves: str, address: str = "10.0.0.99", **notes: Any) -> Resource:
     """The proxy that `plait gateway` started."""
     return workload(name, address, kind="gateway", gateway=serves, **notes)
 

@@ -1,11 +1,13 @@
 """Hostnames that listeners and routes share, and references across namespaces."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.snapshot.attach import covers, granted, shared_hostnames
-from plait.snapshot.declared import DeclaredGrant
+from plait.snapshot.declared import DeclaredGrant, Reference
 from tests.snapshot.resources_builders import name_of
 
 
@@ -26,7 +28,7 @@ from tests.snapshot.resources_builders import name_of
         ("a.com", ("*.a.com",), None),
     ],
 )
-def test_shared_hostnames(listener, route, shared):
+def test_shared_hostnames(listener: str, route: Sequence[str], shared: tuple[str, ...] | None):
     """Of two hostnames that meet, the more precise one is shared; a wildcard does not cover its own domain."""
     assert shared_hostnames(listener, route) == shared
 
@@ -41,7 +43,7 @@ def admits(pattern: str, host: str) -> bool:
 
 
 @given(HOSTS | st.just(""), st.lists(HOSTS, max_size=4), LABELS)
-def test_a_host_is_shared_exactly_if_both_admit_it(listener, route, host):
+def test_a_host_is_shared_exactly_if_both_admit_it(listener: str, route: Sequence[str], host: str):
     """A request's host reaches the route at the listener if and only if the listener and the route take it."""
     shared = shared_hostnames(listener, route)
 
@@ -51,7 +53,7 @@ def test_a_host_is_shared_exactly_if_both_admit_it(listener, route, host):
 
 
 @given(HOSTS, LABELS)
-def test_covering_a_precise_host_is_admitting_it(pattern, host):
+def test_covering_a_precise_host_is_admitting_it(pattern: str, host: str):
     """`covers` says of a precise host what matching says."""
     assert covers(pattern, host) == admits(pattern, host)
 
@@ -74,6 +76,6 @@ GRANT = DeclaredGrant(
         ("Gateway", "default", ("", "Service", name_of("shop/a")), False),
     ],
 )
-def test_grants(kind, namespace, target, allowed):
+def test_grants(kind: str, namespace: str, target: Reference, allowed: bool):
     """One's own namespace is free; another one needs a grant for the source's kind and namespace and for the target."""
     assert granted([GRANT], ("gateway.networking.k8s.io", kind, namespace), target) is allowed

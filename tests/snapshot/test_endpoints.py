@@ -6,6 +6,7 @@ from plait.model.services import Endpoint
 from plait.model.snapshot import Snapshot
 from plait.model.traffic import ClusterKey
 from tests.snapshot.resources_builders import (
+    Document,
     built,
     endpoint_slice,
     key_of,
@@ -121,7 +122,7 @@ def test_explicit_capture_is_called_at_the_sidecars_port():
         ({"phase": "Exited"}, False),
     ],
 )
-def test_only_ready_workloads_have_endpoints(notes, published):
+def test_only_ready_workloads_have_endpoints(notes: Document, published: bool):
     """Readiness and phase decide; the identity that callers trust does not follow them."""
     snapshot = snapshot_of(REVIEWS, workload("reviews-1", "10.0.0.2", app="reviews", account="reviews", **notes))
 
@@ -174,7 +175,7 @@ def test_endpoint_slices():
 
 
 @pytest.mark.parametrize("state", [{"ready": False}, {"ready": True, "terminating": True}])
-def test_slices_tell_readiness(state):
+def test_slices_tell_readiness(state: dict[str, bool]):
     """An endpoint that is not ready or is ending is left out."""
     snapshot = snapshot_of(REVIEWS, endpoint_slice("a", "reviews", "192.0.2.1", conditions=state))
 

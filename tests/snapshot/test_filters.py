@@ -55,7 +55,7 @@ def filtered(**fields: Document) -> Document:
         ({}, StringMatch(matching=Matching.PREFIX, value="/")),
     ],
 )
-def test_path_matches(written, expected):
+def test_path_matches(written: Document, expected: object):
     """Paths are compared as written; a prefix goes by segments, so a slash at its end says nothing."""
     assert only_rule(rule(backend("v1"), matches=[written])).match.path == expected
 
@@ -122,7 +122,7 @@ def test_header_changes_at_rule_and_backend():
         ),
     ],
 )
-def test_redirects(written, expected):
+def test_redirects(written: Document, expected: object):
     """A redirect answers in place of a backend; what it leaves out stays as in the request."""
     found = only_rule(rule(filters=[filtered(requestRedirect=written)], matches=[path("/old")]))
 
@@ -140,7 +140,7 @@ def test_redirects(written, expected):
         ),
     ],
 )
-def test_rewrites(written, expected):
+def test_rewrites(written: Document, expected: object):
     """An empty replacement of the prefix strips it."""
     assert (
         only_rule(rule(backend("v1"), filters=[filtered(urlRewrite=written)], matches=[path("/old")])).rewrite
@@ -152,7 +152,7 @@ def test_rewrites(written, expected):
     ("share", "expected"),
     [({}, (100, 100)), ({"percent": 42}, (42, 100)), ({"fraction": {"numerator": 1, "denominator": 1000}}, (1, 1000))],
 )
-def test_mirrors(share, expected):
+def test_mirrors(share: Document, expected: tuple[int, int]):
     """A copy of all requests, of a percentage, or of a fraction; several mirrors are kept."""
     mirror = filtered(requestMirror={"backendRef": {"name": "v1", "port": 80}, **share})
 
@@ -182,7 +182,7 @@ def test_a_broken_mirror_is_dropped():
         ({"timeouts": {"request": "0s"}}, (0.0, None)),
     ],
 )
-def test_timeouts(written, expected):
+def test_timeouts(written: Document, expected: object):
     """Durations are GEP-2257's; 0 lifts the limit, which is not the same as saying nothing."""
     found = only_rule(rule(backend("v1"), **written))
 

@@ -3,6 +3,7 @@
 import pytest
 
 from plait.model.snapshot import ListenerStatus, Status
+from plait.resources.parse import Resource
 from plait.snapshot.build import Builder
 from plait.snapshot.gateways import SUPPORTED_FEATURES
 from tests.snapshot.certificates import pair, tls_secret
@@ -93,7 +94,7 @@ def test_without_a_proxy_it_is_not_programmed():
         ({"type": "Hostname", "value": "a.com"}, ("False", "UnsupportedAddress"), ("False", "Invalid")),
     ],
 )
-def test_wanted_addresses(wanted, accepted, programmed):
+def test_wanted_addresses(wanted: dict[str, str], accepted: tuple[str, str], programmed: tuple[str, str]):
     """An address is the proxy's or it is not usable; only IP addresses can be asked for."""
     wanted = {key: value for key, value in wanted.items() if value}
     builder = built(gateway("edge", addresses=[wanted]), gateway_proxy("edge-1", serves="edge"))
@@ -157,7 +158,7 @@ def test_https_with_its_certificate():
         (tls_secret("tls", kind="Opaque"), "InvalidCertificateRef", "is of type Opaque"),
     ],
 )
-def test_bad_certificates(secret, reason, sentence):
+def test_bad_certificates(secret: Resource | None, reason: str, sentence: str):
     """A listener without a usable certificate is not served and says why; others go on."""
     rest = [secret] if secret else []
     builder = built(gateway("edge", https({"name": "tls"}), listener()), gateway_proxy("edge-1", serves="edge"), *rest)
@@ -220,7 +221,7 @@ def test_client_certificates_are_not_skipped():
         ([listener("a", 80), listener("b", 80, hostname="y.com"), listener("c", 8080)], {}),
     ],
 )
-def test_listeners_that_cannot_be_told_apart(listeners, refused):
+def test_listeners_that_cannot_be_told_apart(listeners: list[Document], refused: dict[str, str]):
     """Conflicting listeners are refused together, the others are served."""
     builder = built(gateway("edge", *listeners), tls_secret("tls"))
 
@@ -234,7 +235,7 @@ def test_listeners_that_cannot_be_told_apart(listeners, refused):
 
 
 @pytest.mark.parametrize("protocol", ["TCP", "UDP", "acme.com/own"])
-def test_unsupported_protocols(protocol):
+def test_unsupported_protocols(protocol: str):
     """A protocol that is not served is told, with no kinds of routes."""
     builder = built(gateway("edge", listener("raw", 9000, protocol)))
 
@@ -248,7 +249,7 @@ def test_unsupported_protocols(protocol):
     ("kinds", "supported"),
     [([{"kind": "GRPCRoute"}], 0), ([{"kind": "GRPCRoute"}, {"kind": "HTTPRoute"}], 1)],
 )
-def test_kinds_of_routes(kinds, supported):
+def test_kinds_of_routes(kinds: list[Document], supported: int):
     """Kinds that cannot attach are InvalidRouteKinds; those that can stay."""
     builder = built(gateway("edge", listener(allowedRoutes={"kinds": kinds})))
 
@@ -305,7 +306,7 @@ ANYWHERE = {"namespaces": {"from": "All"}}
         ({**ANYWHERE, "kinds": [{"kind": "GRPCRoute"}]}, {}, "NotAllowedByListeners"),
     ],
 )
-def test_allowed_routes(allowed, labels, reason):
+def test_allowed_routes(allowed: Document, labels: dict[str, str], reason: str):
     """Namespaces are allowed by name or label, kinds by name; what is not allowed does not count as attached."""
     namespace = resource("v1", "Namespace", "shop", labels=labels)
     route = http_route("shop/r", [to_gateway("default/edge")], rule(matches=[path("/")]))
@@ -347,7 +348,9 @@ LISTENERS = (
         ({}, ["example.org"], ["any"], "Accepted"),
     ],
 )
-def test_which_listeners_a_route_attaches_to(parent, hostnames, attached, reason):
+def test_which_listeners_a_route_attaches_to(
+    parent: Document, hostnames: list[str] | None, attached: list[str], reason: str
+):
     """sectionName and port choose among listeners, hostnames must meet; each failure has its own reason."""
     route = http_route("r", [to_gateway("edge", **parent)], rule(matches=[path("/")]), hostnames=hostnames)
     builder = built(gateway("edge", *LISTENERS), route)

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plait.model.services import Labels
 from plait.snapshot.index import Labelled, References, Selectors
 from plait.snapshot.versioned import Versioned
 from plait.snapshot.workloads import selects
@@ -10,11 +11,12 @@ from plait.snapshot.workloads import selects
 LABELS = st.dictionaries(st.sampled_from("abc"), st.sampled_from("xy"), max_size=3).map(
     lambda found: tuple(sorted(found.items()))
 )
+Changes = list[tuple[int, str, Labels | None]]
 CHANGES = st.lists(st.tuples(st.integers(0, 4), st.sampled_from(("one", "two")), st.none() | LABELS), max_size=20)
 
 
 @given(CHANGES, LABELS)
-def test_selected_finds_what_a_scan_finds(changes, selector):
+def test_selected_finds_what_a_scan_finds(changes: Changes, selector: Labels):
     """Objects found through labels are those whose labels contain the selector; an empty selector finds none."""
     index = Labelled[int]()
     kept: dict[int, tuple[str, tuple[tuple[str, str], ...]]] = {}
@@ -35,7 +37,7 @@ def test_selected_finds_what_a_scan_finds(changes, selector):
 
 
 @given(CHANGES, LABELS)
-def test_selecting_finds_what_a_scan_finds(changes, labels):
+def test_selecting_finds_what_a_scan_finds(changes: Changes, labels: Labels):
     """Selectors found through labels are those that the labels satisfy."""
     index = Selectors[int]()
     kept: dict[int, tuple[str, tuple[tuple[str, str], ...]]] = {}
@@ -52,7 +54,7 @@ def test_selecting_finds_what_a_scan_finds(changes, labels):
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sets(st.integers(0, 5))), max_size=20))
-def test_references_are_the_inverse_of_keys(changes):
+def test_references_are_the_inverse_of_keys(changes: list[tuple[int, set[int]]]):
     """An owner is found by exactly the keys that it named last."""
     index = References[int, int]()
     kept: dict[int, set[int]] = {}

@@ -50,7 +50,7 @@ DB = "db.shop.svc.cluster.local"
         ("nothing", "shop", None),
     ],
 )
-def test_spellings(spelling, namespace, host):
+def test_spellings(spelling: str, namespace: str, host: str | None):
     """All spellings of a name mean one host; a short name is of the caller's namespace."""
     assert resolve_host(SHOP, spelling, namespace) == host
 
@@ -67,7 +67,7 @@ def test_spellings(spelling, namespace, host):
         ("nothing", None),
     ],
 )
-def test_dns_answers(host, answer):
+def test_dns_answers(host: str, answer: NameRecord | None):
     """A service's stable address, or the addresses of a headless one's ready endpoints."""
     assert name_of(SHOP, host) == answer
 

@@ -4,9 +4,11 @@ import pytest
 
 from plait.model.security import Action, AuthorizationPolicy, AuthorizationRule, OperationMatch, SourceMatch
 from plait.model.snapshot import Snapshot
+from plait.resources.parse import Resource
 from plait.snapshot.build import Builder
 from plait.snapshot.project import inbound_ports, policies_for
 from tests.snapshot.resources_builders import (
+    Document,
     authorization_policy,
     built,
     conditions,
@@ -73,13 +75,13 @@ def said(builder: Builder, kind: str, name: str) -> dict[str, tuple[str, str]]:
         ),
     ],
 )
-def test_mutual_tls_of_ports(policies, expected):
+def test_mutual_tls_of_ports(policies: list[Resource], expected: dict[int, str]):
     """Workload before namespace before mesh before PERMISSIVE; UNSET passes on; ports are the workload's."""
     assert modes(snapshot_of(APP, *policies)) == expected
 
 
 @pytest.mark.parametrize("selector", [None, {"app": "app"}])
-def test_of_two_policies_for_the_same_the_older_is_in_force(selector):
+def test_of_two_policies_for_the_same_the_older_is_in_force(selector: dict[str, str] | None):
     """The younger one is told which one is older; when that goes, it takes over."""
     older = peer_authentication("z", "STRICT", selector=selector, created=1)
     younger = peer_authentication("a", "DISABLE", selector=selector, created=2)
@@ -218,7 +220,7 @@ UNCHECKED = [
 
 
 @pytest.mark.parametrize("rule", UNCHECKED)
-def test_what_cannot_be_checked_never_opens_a_door(rule):
+def test_what_cannot_be_checked_never_opens_a_door(rule: Document):
     """An ALLOW rule with it never matches; a DENY rule matches without it; both are told."""
     builder = built(APP, authorization_policy("allow", rule, {}), authorization_policy("deny", rule, action="DENY"))
 

@@ -1,6 +1,7 @@
 """Which match of all routes of a frontend is asked first."""
 
 from itertools import pairwise
+from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,7 +94,7 @@ ROUTES = st.lists(st.tuples(st.lists(MATCHES, max_size=4), st.integers(0, 2)), m
 
 
 @given(ROUTES, st.randoms())
-def test_order_does_not_depend_on_the_order_of_routes(found, random):
+def test_order_does_not_depend_on_the_order_of_routes(found: list[tuple[list[RequestMatch], int]], random: Random):
     """Any order of the same routes gives the same list, and no rule is lost."""
     routes = [route(f"r{index}", *matches, created=created) for index, (matches, created) in enumerate(found)]
     shuffled = list(routes)
@@ -104,7 +105,7 @@ def test_order_does_not_depend_on_the_order_of_routes(found, random):
 
 
 @given(ROUTES)
-def test_no_rule_stands_behind_a_less_specific_one(found):
+def test_no_rule_stands_behind_a_less_specific_one(found: list[tuple[list[RequestMatch], int]]):
     """For each pair of neighbours the first is at least as specific, and wins ties by age and name."""
     routes = [route(f"r{index}", *matches, created=created) for index, (matches, created) in enumerate(found)]
     age = {rule.name: item.age for item in routes for rule in item.rules}

@@ -1,13 +1,17 @@
 """The view of one workload: what is in it, what is not, and that equal meshes give equal views."""
 
+from typing import Any
+
 import pytest
 
 from plait.errors import NotFoundError
 from plait.model.security import MutualTlsMode
-from plait.model.services import Capture, Resolution, WorkloadKind
+from plait.model.services import Capture, Protocol, Resolution, WorkloadKind
 from plait.model.traffic import ClusterKey
 from plait.model.view import DirectEndpoint, InboundMode, View
+from plait.resources.parse import Resource
 from plait.snapshot.project import inbound_mode, project
+from plait.snapshot.protocols import known_protocol
 from tests.snapshot.certificates import tls_secret
 from tests.snapshot.resources_builders import (
     authorization_policy,
@@ -37,7 +41,7 @@ V1, V2 = service("v1", address="240.240.0.2"), service("v2", address="240.240.0.
 ECHO_HOST = "echo.default.svc.cluster.local"
 
 
-def view(*resources, of: str = "app", demand: tuple[str, ...] = (ECHO_HOST,)) -> View:
+def view(*resources: Resource, of: str = "app", demand: tuple[str, ...] = (ECHO_HOST,)) -> View:
     return project(snapshot_of(APP, *resources), name_of(of), frozenset(demand))
 
 
@@ -140,10 +144,8 @@ def test_inbound_ports():
     ("protocols", "mode"),
     [(("http", "http2", "grpc"), InboundMode.HTTP), (("tcp", "tls"), InboundMode.BYTES)],
 )
-def test_inbound_modes(protocols, mode):
+def test_inbound_modes(protocols: tuple[str, ...], mode: InboundMode):
     """Ports that speak HTTP are processed as requests, all others as bytes."""
-    from plait.model.services import Protocol
-
     assert {inbound_mode(Protocol(text)) for text in protocols} == {mode}
 
 
@@ -192,19 +194,13 @@ DB = service("db", {"port": 5432, "targetPort": 5432}, address="None")
 DB_HOST = "db.default.svc.cluster.local"
 
 
-def database(name: str, address: str, **notes: str):
+def database(name: str, address: str, **notes: Any):
     return workload(name, address, app="db", account="db", ports={"pg": 5432}, **notes)
 
 
 def direct(address: str, *, port: int = 5432) -> DirectEndpoint:
     identity = "spiffe://cluster.local/ns/default/sa/db"
-    return DirectEndpoint(address=address, port=port, protocol=found_protocol(port), identity=identity)
-
-
-def found_protocol(port: int):
-    from plait.snapshot.protocols import known_protocol
-
-    return known_protocol(port)
+    return DirectEndpoint(address=address, port=port, protocol=known_protocol(port), identity=identity)
 
 
 def test_headless_services_are_called_endpoint_by_endpoint():
@@ -215,7 +211,7 @@ def test_headless_services_are_called_endpoint_by_endpoint():
 
 
 @pytest.mark.parametrize("demand", ["db-0." + DB_HOST, "10.0.0.1"])
-def test_one_workload_by_name_or_address(demand):
+def test_one_workload_by_name_or_address(demand: str):
     """A workload's own name or address gives its ports, past all routes but not past mutual TLS."""
     found = view(DB, database("db-0", "10.0.0.1"), database("db-1", "10.0.0.2"), demand=(demand,))
 
@@ -282,3 +278,15 @@ def test_views_refer_only_to_clusters_they_hold():
     held = {item.key for item in found.clusters}
     named = {item.cluster for rule_ in found.frontends[0].rules for item in rule_.destinations if item.cluster}
     assert named == held == {ClusterKey(service=name_of(name), port=80) for name in ("v1", "v2")}
+
+
+def test_a_service_that_changes_touches_the_workloads_behind_it():
+    """What a port speaks at the server follows the services that lead there, so their views are made anew."""
+    builder = built(workload("echo-1", app="echo"), APP, ECHO)
+    declared = service("echo", {"port": 80, "targetPort": 8080, "name": "tcp"})
+
+    update = builder.update([declared])
+
+    assert update.touched.workloads == {name_of("echo-1")}
+    (port,) = project(update.snapshot, name_of("echo-1"), frozenset()).inbound
+    assert (port.number, port.mode) == (8080, InboundMode.BYTES)

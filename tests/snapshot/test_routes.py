@@ -8,6 +8,7 @@ from plait.model.traffic import ClusterKey, Frontend, Rule
 from plait.snapshot.build import Builder
 from plait.snapshot.services import service_host
 from tests.snapshot.resources_builders import (
+    Document,
     backend,
     built,
     conditions,
@@ -187,7 +188,7 @@ def test_a_broken_share_answers_500_and_the_rest_works():
     ],
     ids=["all broken", "only a broken one has weight", "no weight", "no backend"],
 )
-def test_no_usable_backend_is_500(rules):
+def test_no_usable_backend_is_500(rules: list[Document]):
     """A rule that can send nowhere answers 500 itself."""
     (found,) = frontend(snapshot_of(ECHO, V1, http_route("r", [to_service("echo")], *rules)), "echo").rules
 
@@ -221,7 +222,7 @@ def test_an_empty_service_is_not_broken():
         (backend("alias", port=80), "BackendNotFound", "is of type ExternalName"),
     ],
 )
-def test_reasons_of_unresolved_backends(reference, reason, sentence):
+def test_reasons_of_unresolved_backends(reference: Document, reason: str, sentence: str):
     """Each kind of broken reference has the standard's reason and a sentence that names it."""
     others = (
         service("udp", {"port": 53, "protocol": "UDP"}),
@@ -246,7 +247,7 @@ def test_reasons_of_unresolved_backends(reference, reason, sentence):
         ([to_service("echo", kind="Servise")], "Servise default/echo cannot be a parent"),
     ],
 )
-def test_reasons_of_refused_parents(parents, sentence):
+def test_reasons_of_refused_parents(parents: list[Document], sentence: str):
     """A parent that the route cannot attach to gets NoMatchingParent and a sentence."""
     others = (
         service("headless", 80, address="None"),

@@ -5,8 +5,11 @@ import pytest
 from plait.model.services import Protocol, Resolution, Service
 from plait.model.snapshot import Snapshot
 from plait.model.traffic import ClusterKey
+from plait.resources.parse import Resource
+from plait.snapshot.build import Builder
 from plait.snapshot.services import entry_name, service_host
 from tests.snapshot.resources_builders import (
+    Document,
     built,
     conditions,
     key_of,
@@ -24,7 +27,7 @@ def found(snapshot: Snapshot, name: str) -> Service:
     return snapshot.services[service_host(name_of(name))]
 
 
-def protocol(port: dict[str, object], *others: object) -> Protocol:
+def protocol(port: dict[str, object], *others: Resource) -> Protocol:
     return (
         found(snapshot_of(service("app", {"port": 80, "targetPort": 8080, **port}), *others), "app").ports[0].protocol
     )
@@ -53,7 +56,7 @@ def protocol(port: dict[str, object], *others: object) -> Protocol:
         ({"name": "web"}, "http"),
     ],
 )
-def test_what_a_port_speaks(port, expected):
+def test_what_a_port_speaks(port: Document, expected: str):
     """appProtocol, then the name's prefix, then the well-known number, then HTTP."""
     assert protocol(port) == expected
 
@@ -208,7 +211,7 @@ def test_a_short_host_is_no_service_of_that_name():
     assert snapshot.endpoints[ClusterKey(service=name_of("db"), port=80)] == ()
 
 
-def status(builder, name: str):
+def status(builder: Builder, name: str):
     return conditions(builder.statuses["ServiceEntry", name_of(name)].conditions)
 
 

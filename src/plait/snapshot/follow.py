@@ -26,7 +26,6 @@ def follow_workloads(stage: Stage, dirty: Dirty) -> None:
     for address in dirty.addresses:
         holder = tables.workloads.at(address)
         links.addresses.put(address, holder.workload.name if holder else None)
-        dirty.hosts.update(tables.services.hosts_listing(address))
 
 
 def _reached(item: DeclaredWorkload | None) -> tuple[object, ...]:

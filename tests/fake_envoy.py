@@ -37,6 +37,16 @@ class Received:
         return tuple(self.versions)
 
 
+def nothing_is_bad(_url: str, _name: str, _version: str) -> bool:
+    """Every resource is taken."""
+    return False
+
+
+def everything_is_bad(_url: str, _name: str, _version: str) -> bool:
+    """Every resource is refused."""
+    return True
+
+
 class FakeEnvoy:
     """One connection of a peer to a stream; `held` survives into the next one by `reconnect`."""
 
@@ -105,7 +115,7 @@ class FakeEnvoy:
         self.unanswered.remove(received)
         return received
 
-    def settle(self, bad: Callable[[str, str, str], bool] = lambda *_: False) -> list[Received]:
+    def settle(self, bad: Callable[[str, str, str], bool] = nothing_is_bad) -> list[Received]:
         """Take and answer until nothing more comes; what is `bad(type, name, version)` gets its response refused."""
         taken: list[Received] = []
         for _ in range(1000):

@@ -5,12 +5,13 @@ The configuration is as small as it can be and still have every type: a listener
 """
 
 import asyncio
+import importlib
 import json
 import socket
 import ssl
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,12 +21,6 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2, scoped_route_pb2
-from envoy.extensions.filters.http.on_demand.v3 import on_demand_pb2  # noqa: F401
-from envoy.extensions.filters.http.router.v3 import router_pb2  # noqa: F401
-from envoy.extensions.filters.network.http_connection_manager.v3 import (  # noqa: F401
-    http_connection_manager_pb2,
-)
-from envoy.extensions.transport_sockets.tls.v3 import tls_pb2  # noqa: F401
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
@@ -41,7 +36,15 @@ from plait.identity.authority import CertificateAuthority, open_authority
 from plait.identity.svid import new_key, signing_request
 
 TYPE = "type.googleapis.com/envoy.extensions"
-ADS = {"ads": {}, "resource_api_version": "V3"}
+for module in (  # what json_format must know to pack a message into Any
+    "filters.http.on_demand.v3.on_demand_pb2",
+    "filters.http.router.v3.router_pb2",
+    "filters.network.http_connection_manager.v3.http_connection_manager_pb2",
+    "transport_sockets.tls.v3.tls_pb2",
+):
+    importlib.import_module(f"envoy.extensions.{module}")
+
+ADS: dict[str, object] = {"ads": dict[str, str](), "resource_api_version": "V3"}
 PROXY = "default/web"
 NODE = "machine-1"
 DOMAIN = "cluster.local"
@@ -55,7 +58,7 @@ def free_port() -> int:
 
 
 def built(type_url: str, message: Message, body: Mapping[str, object]) -> Resource:
-    json_format.ParseDict(body, message)
+    json_format.ParseDict(dict(body), message)
     name = str(body.get("name") or body["cluster_name"])
     return type_url, entry_of(name, message)
 
@@ -158,7 +161,7 @@ class Control:
 
     authority: CertificateAuthority
     wanted: ResourceSet = field(default_factory=ResourceSet)
-    events: list[tuple[str, object]] = field(default_factory=list)
+    events: list[tuple[str, object]] = field(default_factory=list[tuple[str, object]])
     port: int = 0
     credentials_made: int = 0
     wanted_for: Callable[[frozenset[str]], ResourceSet] | None = None
@@ -192,7 +195,7 @@ class Control:
         return TlsIdentity(chain=mine.chain, key=mine.key, roots=self.authority.bundle)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["Control"]:
+    async def running(self) -> AsyncGenerator["Control", None]:
         server = GrpcServer([self.connections.service.handler()])
         self.port = await server.listen(f"127.0.0.1:{self.port}", server_credentials(self.tls))
         try:
@@ -244,7 +247,7 @@ class Machine:
         return self.directory / "ads.sock"
 
     @asynccontextmanager
-    async def relaying(self) -> AsyncIterator["Machine"]:
+    async def relaying(self) -> AsyncGenerator["Machine", None]:
         bound = asyncio.Event()
         task = asyncio.ensure_future(self.relay.serve(f"unix:{self.ads_socket}", ready=bound.set))
         await asyncio.wait([task, asyncio.ensure_future(bound.wait())], return_when=asyncio.FIRST_COMPLETED)
@@ -338,7 +341,7 @@ class Caller:
         return next(value for kind, value in names if kind == "URI")
 
     @asynccontextmanager
-    async def load(self) -> AsyncIterator["Load"]:
+    async def load(self) -> AsyncGenerator["Load", None]:
         """Calls without pause on both listeners while the block runs; what came back is counted."""
         load = Load()
         async with httpx.AsyncClient(trust_env=False) as client, asyncio.TaskGroup() as group:
@@ -361,7 +364,7 @@ class Caller:
 
 
 @asynccontextmanager
-async def backend(text: str) -> AsyncIterator[int]:
+async def backend(text: str) -> AsyncGenerator[int, None]:
     """An app that answers with its text; the port it listens on."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

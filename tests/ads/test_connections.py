@@ -12,7 +12,7 @@ from plait.ads.stream import DeltaStream
 from plait.envoy.types import CLUSTER, ENVOY_TYPES, NAME
 from plait.errors import ForbiddenError
 from tests.clock import run
-from tests.fake_envoy import FakeEnvoy, made, made_set
+from tests.fake_envoy import FakeEnvoy, everything_is_bad, made, made_set
 
 MACHINE = Peer(spiffe_id="spiffe://cluster.local/plait/node/m1", address="ipv4:127.0.0.1:1")
 PROXY = "default/web"
@@ -23,7 +23,7 @@ NONE = frozenset[str]()
 class Host:
     """Connections with proxies that are driven by hand."""
 
-    told: list[tuple[str, object]] = field(default_factory=list)
+    told: list[tuple[str, object]] = field(default_factory=list[tuple[str, object]])
 
     def __post_init__(self) -> None:
         self.connections = Connections(
@@ -154,7 +154,7 @@ def test_a_refusal_is_part_of_the_state() -> None:
     async def test(host: Host) -> None:
         peered = host.open()
         host.connections.publish(PROXY, made_set(made(CLUSTER, "bad")), demand=NONE)
-        peered.envoy.settle(lambda *_: True)
+        peered.envoy.settle(everything_is_bad)
         peered.tell()
         assert await host.connections.settled([PROXY], 1) == NONE
         (refused,) = host.connections.states()[0].refused

@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +70,7 @@ class Mesh:
 
 
 @asynccontextmanager
-async def mesh(directory: Path) -> AsyncIterator[Mesh]:
+async def mesh(directory: Path) -> AsyncGenerator[Mesh, None]:
     """A mesh whose Envoy is warm with the base configuration."""
     ca = authority(directory)
     async with AsyncExitStack() as stack:

@@ -10,14 +10,10 @@ from plait.ads.relayed import RelayedProxy
 from plait.ads.stream import DeltaStream, Refused
 from plait.envoy.resource_set import Entry, ResourceSet
 from plait.envoy.types import CLUSTER, ENDPOINT, ENVOY_TYPES, LISTENER, NAME, ROUTE, SCOPE, SECRET
-from tests.fake_envoy import FakeEnvoy, made, made_set
+from tests.fake_envoy import FakeEnvoy, made, made_set, nothing_is_bad
 
 REVIEWS = "reviews.default.svc.cluster.local"
 BASE = (made(CLUSTER, "c"), made(ENDPOINT, "c"), made(LISTENER, "l"), made(SCOPE, "s"))
-
-
-def never(_url: str, _name: str, _version: str) -> bool:
-    return False
 
 
 class Row:
@@ -30,7 +26,7 @@ class Row:
         self.envoy: FakeEnvoy | None = None
         self.upstream: list[tuple[str, tuple[str, ...]]] = []
         self.refusals: list[Refused] = []
-        self.bad: Callable[[str, str, str], bool] = never
+        self.bad: Callable[[str, str, str], bool] = nothing_is_bad
 
     def connect_control(self) -> "Row":
         self.control, self.connected = DeltaStream(deferred=CONTROL_DEFERRED), True

@@ -2,7 +2,7 @@
 
 from plait.ads.stream import Acknowledged, DeltaStream, Refused, Subscribed, Unsubscribed
 from plait.envoy.types import CLUSTER, ENDPOINT, LISTENER, NAME, ROUTE, SCOPE, SECRET
-from tests.fake_envoy import FakeEnvoy, made
+from tests.fake_envoy import FakeEnvoy, everything_is_bad, made
 
 WHOLESALE = (NAME, CLUSTER, ENDPOINT, SECRET, LISTENER, ROUTE, SCOPE)
 
@@ -305,7 +305,7 @@ def test_going_back_to_the_accepted_version_after_a_refusal_sends_nothing() -> N
     """A peer that refused holds what it had."""
     peer = envoy().subscribe(CLUSTER).publish(made(CLUSTER, "c"))
     peer.settle()
-    peer.publish(made(CLUSTER, "c", "bad")).settle(lambda *_: True)
+    peer.publish(made(CLUSTER, "c", "bad")).settle(everything_is_bad)
     peer.publish(made(CLUSTER, "c")).expect_nothing()
     assert not peer.stream.refusals()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,20 +15,33 @@ from tests.fake_envoy import FakeEnvoy, made
 NAMES = ("a", "b", "c", "d")
 State = Mapping[str, Mapping[str, str]]
 
+Step = tuple[str, object]
+
+
+def consistent(clusters: dict[str, str], routes: dict[str, str]) -> State:
+    """A state whose routes all lead to clusters that exist."""
+    leading = {name: cluster for name, cluster in routes.items() if cluster in clusters}
+    return {CLUSTER: clusters, ENDPOINT: clusters, ROUTE: leading}
+
+
+def publication(state: State) -> Step:
+    return "publish", state
+
+
+def interest(step: str, name: str) -> Step:
+    return step, name
+
+
 states = st.builds(
-    lambda clusters, routes: {
-        CLUSTER: clusters,
-        ENDPOINT: clusters,
-        ROUTE: {name: cluster for name, cluster in routes.items() if cluster in clusters},
-    },
+    consistent,
     st.dictionaries(st.sampled_from(NAMES), st.sampled_from("123"), max_size=4),
     st.dictionaries(st.sampled_from(NAMES), st.sampled_from(NAMES), max_size=4),
 )
-steps = st.one_of(
-    states.map(lambda state: ("publish", state)),
-    st.sampled_from([("receive", None), ("ack", None), ("ack", None), ("reconnect", None)]),
-    st.sampled_from(NAMES).map(lambda name: ("subscribe", name)),
-    st.sampled_from(NAMES).map(lambda name: ("unsubscribe", name)),
+events: list[Step] = [("receive", None), ("ack", None), ("ack", None), ("reconnect", None)]
+steps: st.SearchStrategy[Step] = st.one_of(
+    st.builds(publication, states),
+    st.sampled_from(events),
+    st.builds(interest, st.sampled_from(["subscribe", "unsubscribe"]), st.sampled_from(NAMES)),
 )
 
 
@@ -40,10 +54,10 @@ class Driver:
     """Plays steps against a stream, applying responses in order as a peer does."""
 
     wholesale: bool
-    state: State = field(default_factory=dict)
+    state: State = field(default_factory=dict[str, Mapping[str, str]])
     peer: FakeEnvoy = field(init=False)
-    asked: set[str] = field(default_factory=set)
-    applied: dict[str, dict[str, str]] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set[str])
+    applied: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
 
     def __post_init__(self) -> None:
         self.peer = FakeEnvoy(DeltaStream())
@@ -58,8 +72,8 @@ class Driver:
 
     def play(self, step: str, argument: object) -> None:
         match step, argument:
-            case "publish", dict():
-                self.state = argument
+            case "publish", _:
+                self.state = cast("State", argument)
                 self.peer.stream.publish(resources(self.state))
             case "subscribe", str() if not self.wholesale:
                 self.asked.add(argument)

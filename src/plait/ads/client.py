@@ -231,7 +231,7 @@ class Relay:
 
     # the host of the Envoys' streams
 
-    def authorize(self, node_id: str, _peer: Peer) -> str:
+    def authorize(self, node_id: str, peer: Peer) -> str:  # noqa: ARG002
         """The socket's permissions say who may connect; here only known proxies are served."""
         if node_id not in self._proxies:
             raise ForbiddenError(

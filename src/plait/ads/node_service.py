@@ -93,7 +93,7 @@ def handler(backend: NodeBackend, trust_domain: str) -> grpc.GenericRpcHandler:
     return grpc.method_handlers_generic_handler(SERVICE, handlers)
 
 
-def _unary(method: Method, trust_domain: str) -> grpc.RpcMethodHandler:
+def _unary(method: Method, trust_domain: str) -> "grpc.RpcMethodHandler[Any, Any]":
     async def serve(raw: bytes, context: Context) -> bytes:
         try:
             node = _caller(context, trust_domain)
@@ -154,7 +154,7 @@ class NodeClient:
     async def _call(self, method: str, body: Document) -> Document:
         raw = json.dumps(body).encode()
         async with self._channels.lease() as channel:
-            call = channel.unary_unary(f"/{SERVICE}/{method}")
+            call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"/{SERVICE}/{method}")
             try:
                 return json.loads(await call(raw, timeout=self._limit, wait_for_ready=True))
             except grpc.aio.AioRpcError as error:

@@ -99,7 +99,7 @@ class AdsService:
 
     def handler(self) -> grpc.GenericRpcHandler:
         """What to add to a gRPC server."""
-        method = grpc.stream_stream_rpc_method_handler(
+        method: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(
             self._serve,
             request_deserializer=discovery_pb2.DeltaDiscoveryRequest.FromString,
             response_serializer=None,
@@ -111,7 +111,7 @@ class AdsService:
         try:
             async with asyncio.timeout(_FIRST_REQUEST_TIMEOUT):
                 first = await context.read()
-            if first is grpc.aio.EOF:
+            if not isinstance(first, discovery_pb2.DeltaDiscoveryRequest):
                 return
             proxy = self._host.authorize(first.node.id, peer)
         except TimeoutError:
@@ -148,7 +148,7 @@ class AdsService:
         return reason
 
     async def _read(self, session: Session, context: Context) -> None:
-        while (request := await context.read()) is not grpc.aio.EOF:
+        while isinstance(request := await context.read(), discovery_pb2.DeltaDiscoveryRequest):
             self._take(session, request)
         raise StreamEnd("")
 

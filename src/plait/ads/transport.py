@@ -5,7 +5,7 @@ keeps the certificate it was made with, so a client makes a new channel when it 
 Machines verify control by one fixed DNS name that only control's certificate has, whatever address they dial.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -71,7 +71,7 @@ class Channels:
         self._users: dict[grpc.aio.Channel, int] = {}
 
     @asynccontextmanager
-    async def lease(self) -> AsyncIterator[grpc.aio.Channel]:
+    async def lease(self) -> AsyncGenerator[grpc.aio.Channel, None]:
         """A channel that stays open as long as it is used here."""
         identity = self._identity()
         if self._current is None or self._current[0] != identity:

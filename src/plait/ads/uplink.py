@@ -85,7 +85,7 @@ class Uplink:
             group.create_task(self._read(call))
 
     async def _read(self, call: Call) -> None:
-        while (response := await call.read()) is not grpc.aio.EOF:
+        while isinstance(response := await call.read(), discovery_pb2.DeltaDiscoveryResponse):
             self._state.receive(response)
             self._moved(self._state.proxy)
         raise StreamEnd("")

@@ -50,7 +50,7 @@ def views(snapshot: Snapshot, demand: frozenset[str] = SOME_HOSTS) -> dict[Objec
     return {name: project(snapshot, name, demand) for name in snapshot.workloads}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(BATCHES, st.randoms())
 def test_any_sequence_equals_a_fresh_build(batches: list[list[Change]], random: Random):
     """After each batch, snapshot and statuses equal those of a builder that got the final set at once, in any order."""
@@ -90,7 +90,7 @@ def concerned(update: Built, name: ObjectName, before: View | None, demand: froz
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(BATCHES, st.sampled_from((SOME_HOSTS, frozenset[str]())))
 def test_touched_concerns_every_changed_view(batches: list[list[Change]], demand: frozenset[str]):
     """A view that differs from the one before is always announced, by what it demands or by what it is."""
@@ -106,7 +106,7 @@ def test_touched_concerns_every_changed_view(batches: list[list[Change]], demand
         old = new
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(BATCHES)
 def test_touched_names_everything_that_is_shared(batches: list[list[Change]]):
     """Changed endpoints are named exactly, changed DNS answers and scope keys at least."""

@@ -12,6 +12,8 @@ from plait.ads.stream import DeltaStream, Event
 from plait.envoy.resource_set import Entry, ResourceSet, entry, resource_set
 from plait.envoy.types import CLUSTER, LISTENER, SCOPE
 
+Resource = tuple[str, Entry]
+
 
 def made(type_url: str, name: str, content: str = "1") -> tuple[str, Entry]:
     """A resource whose bytes are its name and any content."""

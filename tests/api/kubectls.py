@@ -32,11 +32,9 @@ def _on_path() -> Path | None:
 def _debian() -> Path | None:
     if not _DEBIAN.exists() and shutil.which("apt-get") and shutil.which("dpkg"):
         _UNPACKED.mkdir(parents=True, exist_ok=True)
-        subprocess.run(
-            ["apt-get", "download", "-qq", "kubernetes-client"], cwd=_UNPACKED, check=False, capture_output=True
-        )
+        _run("apt-get", "download", "-qq", "kubernetes-client")
         for package in _UNPACKED.glob("*.deb"):
-            subprocess.run(["dpkg", "-x", package, _UNPACKED], check=False, capture_output=True)
+            _run("dpkg", "-x", str(package), str(_UNPACKED))
             package.unlink()
     return _DEBIAN if _DEBIAN.exists() else None
 

@@ -5,7 +5,7 @@ import contextlib
 import ipaddress
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -74,7 +74,7 @@ def backend(store: Store | None = None, **functions: Any) -> Backend:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, its_backend: Backend) -> Iterator[Serving]:
+def serving(folder: Path, its_backend: Backend) -> Generator[Serving]:
     """Serve a backend while the block runs."""
     certificate, key = certificate_files(folder)
     server = ApiServer(create_app(its_backend))

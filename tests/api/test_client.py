@@ -1,7 +1,7 @@
 """The client of the command line, against a real server on both of its sockets."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,15 +76,26 @@ def test_kinds(client: Client) -> None:
 def test_views(tmp_path: Path) -> None:
     """Each view of the mesh arrives in the names of its schema."""
     source = schemas.Source(kind="HTTPRoute", namespace="default", name="reviews", path="spec.rules[0]", line=3)
+
+    def proxy_config(namespace: str, name: str) -> Mapping[str, Any]:
+        return {"CLUSTER": [f"{namespace}/{name}"]}
+
+    def why(question: schemas.WhyQuestion) -> schemas.WhyAnswer:
+        return schemas.WhyAnswer(verdict="allowed", sentence=question.from_workload, rule=source)
+
+    def create_token(body: Mapping[str, Any], user: str) -> Mapping[str, Any]:
+        return {"token": f"for {body['user']} by {user}"}
+
+    async def workloads() -> Sequence[schemas.Workload]:
+        return [schemas.Workload(name="a", namespace="default", service_account="default", address="10.1.0.2")]
+
     functions: dict[str, Any] = {
-        "workloads": lambda: [
-            schemas.Workload(name="a", namespace="default", service_account="default", address="10.1.0.2")
-        ],
+        "workloads": workloads,
         "proxies": lambda: [schemas.Proxy(name="a", namespace="default", connected=True, synced=False)],
-        "proxy_config": lambda namespace, name: {"CLUSTER": [f"{namespace}/{name}"]},
+        "proxy_config": proxy_config,
         "edges": lambda: [schemas.Edge(source="a", destination="b", rate=2.5)],
-        "why": lambda question: schemas.WhyAnswer(verdict="allowed", sentence=question.from_workload, rule=source),
-        "create_token": lambda body, user: {"token": f"for {body['user']} by {user}"},
+        "why": why,
+        "create_token": create_token,
         "status": lambda: schemas.Status(ready=True, api=schemas.ApiStatus(token_file="/t")),
     }
     with serving(tmp_path, backend(**functions)) as server, Client(f"unix://{server.socket}") as client:

@@ -183,16 +183,13 @@ def test_watch(kubectl: Kubectl) -> None:
 
 
 def test_wait(kubectl: Kubectl) -> None:
-    """`kubectl wait` sees deletions."""
-    kubectl("create", "-f", "-", given=config_map("settings"))
-    with subprocess.Popen(
-        [*kubectl.command, "wait", "--for=delete", "configmap/settings", "--timeout=30s"],
-        env=kubectl.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    ) as waiting:
-        kubectl("delete", "configmap", "settings")
-        waiting.communicate(timeout=40)
+    """`kubectl wait` sees a condition that a controller wrote into the status."""
+    kubectl("create", "-f", "-", given=gateway("a"))
+    assert "timed out" in kubectl("wait", "--for=condition=Programmed", "gateway/edge", "--timeout=1s", code=1)
+    status = {"conditions": [{"type": "Programmed", "status": "True", "reason": "Programmed"}]}
+    path = "/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways/edge/status"
+    kubectl("replace", "--raw", path, "-f", "-", given={**gateway("a"), "status": status})
+    assert "condition met" in kubectl("wait", "--for=condition=Programmed", "gateway/edge", "--timeout=20s")
 
 
 def test_describe_and_explain(kubectl: Kubectl) -> None:

@@ -175,7 +175,15 @@ def test_a_slip_in_the_kind_is_a_mistake(api: Api) -> None:
 
 def test_rubbish_is_refused(api: Api) -> None:
     """Whatever is sent as documents, the answer is a problem with violations."""
-    for documents in ([{}], [{"kind": "Service"}], [{"apiVersion": 1, "kind": [], "metadata": "x"}], "x", [[]], None):
+    rubbish: tuple[Any, ...] = (
+        [{}],
+        [{"kind": "Service"}],
+        [{"apiVersion": 1, "kind": [], "metadata": "x"}],
+        "x",
+        [[]],
+        None,
+    )
+    for documents in rubbish:
         answer = api.post(APPLY, json={"documents": documents})
         assert answer.status_code == 422, documents
         assert answer.json()["violations"]

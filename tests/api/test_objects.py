@@ -197,7 +197,7 @@ def test_a_collection_can_be_deleted(api: Api) -> None:
 def test_status_is_written_apart(api: Api) -> None:
     """The status subresource changes only the status, and writing the object does not change the status."""
     created = api.post(ROUTES, json=http_route()).json()
-    parents = [{"parentRef": {"name": "reviews"}, "controllerName": "plait.dev/gateway", "conditions": []}]
+    parents: Any = [{"parentRef": {"name": "reviews"}, "controllerName": "plait.dev/gateway", "conditions": []}]
 
     written = api.put(f"{ROUTES}/reviews/status", json={**created, "spec": {}, "status": {"parents": parents}}).json()
     assert written["spec"] == created["spec"]

@@ -9,6 +9,7 @@ import pytest
 
 from plait.api.openapi import document
 from plait.api.openapi_message import encode, new_document
+from plait.api.shapes import is_map
 from plait.resources import registry
 from tests.api.calling import Api
 
@@ -71,8 +72,8 @@ def test_both_encodings_say_the_same(openapi: dict[str, Any]) -> None:
 
 def _without_zeros(value: Any) -> Any:
     """The schema without limits of 0, which proto3 does not tell from none."""
-    if isinstance(value, dict):
-        return {key: _without_zeros(part) for key, part in value.items() if part != 0 or isinstance(part, bool)}
+    if is_map(value):
+        return {key: _without_zeros(part) for key, part in value.items() if part != 0}
     return value
 
 

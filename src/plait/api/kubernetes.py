@@ -59,7 +59,8 @@ class KubernetesApi:
         return json_response(await discovery.kinds(self._catalogue, group, version))
 
     async def _openapi(self, request: Request) -> Response:
-        content, content_type = openapi.served(request.headers.get("accept", ""))
+        accept = request.headers.get("accept", "")
+        content, content_type = await asyncio.to_thread(openapi.served, accept)
         return Response(content, media_type=content_type)
 
     async def _objects(self, request: Request) -> Response:

@@ -1,12 +1,13 @@
 """The API on its sockets: the owner's unix socket, and TLS on an address if there is one.
 
 The sockets are made here, before anything is served, so that their addresses are known at once and early callers
-wait instead of being refused; the unix socket is 0600 from its first moment. Stopping ends open watches first, then
-waits for running requests.
+wait instead of being refused; the unix socket is 0600 from its first moment. A certificate that is renewed in its
+files is used from the next handshake on. Stopping ends open watches first, then waits for running requests.
 """
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import ssl
@@ -18,8 +19,12 @@ from fastapi import FastAPI
 
 from plait.errors import RefusedError
 
+log = logging.getLogger(__name__)
+
 _PATIENCE = 3
 """Seconds that running requests get when the server stops."""
+LOOK_EVERY = 10.0
+"""Seconds between looks at the files of certificates."""
 _FAREWELL = 0.1
 """Seconds for the last bytes of answers."""
 
@@ -54,6 +59,7 @@ class ApiServer:
     def __init__(self, app: FastAPI) -> None:
         self._app = app
         self._servers: list[tuple[_Server, socket.socket]] = []
+        self._certificates: list[_Certificate] = []
 
     def add_unix(self, path: Path) -> None:
         """Serve the owner on a unix socket; a stale one is replaced, RefusedError if another process serves there."""
@@ -72,12 +78,16 @@ class ApiServer:
         )
         listener = _tcp_socket(host, port)
         self._add(config, listener)
+        if config.ssl is not None:
+            config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+            self._certificates.append(_Certificate(config.ssl, certificate, key))
         name = listener.getsockname()
         return str(name[0]), int(name[1])
 
     async def serve(self) -> None:
         """Serve until `stop` is called."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow_certificates())
             for server, listener in self._servers:
                 group.create_task(server.serve(sockets=[listener]))
 
@@ -87,26 +97,67 @@ class ApiServer:
         for server, _ in self._servers:
             server.should_exit = True
 
+    async def _follow_certificates(self) -> None:
+        stopping: asyncio.Event = self._app.state.stopping
+        while not stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY):
+                    await stopping.wait()
+            for certificate in self._certificates:
+                certificate.follow()
+
     def _add(self, config: uvicorn.Config, listener: socket.socket) -> None:
         config.proxy_headers = False
         config.server_header = False
         listener.listen(config.backlog)
         config.load()
-        if config.ssl is not None:
-            config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
         self._servers.append((_Server(config), listener))
 
 
+class _Certificate:
+    """A certificate and its key in files, as a TLS context uses them."""
+
+    def __init__(self, context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+        self._context = context
+        self._files = (certificate, key)
+        self._seen = self._state()
+
+    def follow(self) -> None:
+        """Take over what the files hold now. A pair that does not fit, as while it is written, is left for later."""
+        state = self._state()
+        if state == self._seen:
+            return
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*self._files)
+            self._context.load_cert_chain(*self._files)
+        except (OSError, ssl.SSLError) as error:
+            log.warning("the certificate in %s cannot be used yet: %s", self._files[0], error)
+            return
+        self._seen = state
+
+    def _state(self) -> tuple[tuple[int, int] | None, ...]:
+        return tuple(_changed(path) for path in self._files)
+
+
+def _changed(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino
+
+
 def _unix_socket(path: Path) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     if path.exists():
         if _answers(path):
             raise RefusedError(f"another process serves {path}", "stop it first (`plait down`)")
         path.unlink()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
     try:
         listener.bind(str(path))
     except OSError as error:
+        listener.close()
         raise RefusedError(f"the API cannot listen on {path}: {error.strerror}", "check the state directory") from error
     finally:
         os.umask(before)

@@ -38,7 +38,7 @@ class Workload(Answer):
     netns: str = ""
     """Path of its network namespace; empty in explicit capture."""
     pids: tuple[int, ...] = ()
-    """Processes of the app."""
+    """The process of the app, then that of its sidecar."""
     identity: str = ""
     """SPIFFE ID; empty outside the mesh."""
     phase: Literal["", "Pending", "Warming", "Running", "Draining", "Exited"] = ""

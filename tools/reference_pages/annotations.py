@@ -41,7 +41,7 @@ ANNOTATIONS: Mapping[str, Note] = {
     "plait.dev/phase": _of_workload("`Pending`, `Warming`, `Running`, `Draining` or `Exited`"),
     "plait.dev/ready": _of_workload("`true` while callers may be sent to it"),
     "plait.dev/netns": _of_workload("path of its network namespace"),
-    "plait.dev/pids": _of_workload("processes of the app"),
+    "plait.dev/pids": _of_workload("process of the app, then that of its sidecar"),
     "plait.dev/endpoint": _of_workload("HOST:PORT at which other machines reach its first port"),
     "plait.dev/protocols": _of_workload("what each port speaks, declared or learnt: `8080=http,5432=tcp`"),
     "plait.dev/published": _of_workload("app port and the machine's port for it: `8080=31001`"),

@@ -101,10 +101,16 @@ class Machine:
         return done.stdout + (done.stderr if code else "")
 
     @contextlib.contextmanager
-    def running(self, *words: str, **more: Any) -> Generator["subprocess.Popen[str]"]:
+    def running(self, *words: str) -> Generator["subprocess.Popen[str]"]:
         """A command line that runs during the block, and is ended with it."""
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
-        process = subprocess.Popen([*self.prefix, *self.program, *words], env=self.env, text=True, **pipes)
+        process = subprocess.Popen(
+            [*self.prefix, *self.program, *words],
+            env=self.env,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         try:
             yield process
         finally:
@@ -167,11 +173,15 @@ def ordinary_mesh() -> Generator[Machine]:
 
 
 def _as_ordinary_user(state: Path) -> dict[str, Any]:
-    """How a machine is run as an ordinary user, with an interpreter that such a user may execute."""
     state.mkdir()
     os.chown(state, ORDINARY, ORDINARY)
+    return ordinary_user(state)
+
+
+def ordinary_user(home: Path) -> dict[str, Any]:
+    """How an ordinary user runs commands, with an interpreter that such a user may execute."""
     packages = next(Path(entry) for entry in sys.path if entry.endswith("site-packages"))
-    environment = {"PYTHONPATH": f"{SOURCES}:{packages}", "HOME": str(state), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {"PYTHONPATH": f"{SOURCES}:{packages}", "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
     prefix = ("setpriv", f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-groups")
     return {"prefix": prefix, "program": ("/usr/bin/python3.11", "-m", "plait.cli"), "environment": environment}
 
@@ -186,7 +196,7 @@ def free_port() -> int:
 SERVER = """
 import http.server, os, sys, time
 class H(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+    protocol_version, wbufsize = "HTTP/1.1", -1
     def do_GET(self):
         if self.path.startswith("/slow"): time.sleep(1.0)
         body = f"{sys.argv[2]} {self.headers.get('x-forwarded-client-cert', '')} {os.getuid()}".encode()

@@ -1,6 +1,7 @@
 """Workloads of one machine calling each other through real sidecars, and what survives which death."""
 
 import contextlib
+import json
 import os
 import shlex
 import signal
@@ -157,7 +158,6 @@ def service_address(machine: Machine, name: str) -> str:
 
 
 def _address(machine: Machine, name: str) -> str:
-    import json
 
     return json.loads(machine.plait("get", "service", name, "-o", "json"))["spec"]["clusterIP"]
 
@@ -171,7 +171,7 @@ def test_what_died_with_the_agent_is_cleaned_up(stopping: Machine) -> None:
     stopping.start("node")
     until(lambda: "web-4" not in stopping.workloads())
     until(lambda: not Path(item["netns"]).exists())
-    assert not Path(f"/proc/{item['pids'][1]}").exists()
+    until(lambda: not Path(f"/proc/{item['pids'][1]}").exists())
 
 
 def test_workloads_start_again_while_control_is_away(stopping: Machine) -> None:
@@ -253,3 +253,51 @@ def test_a_rolling_restart_loses_nothing(stopping: Machine) -> None:
         total, lost, first = load.result()
     assert lost == 0, (total, first)
     assert total > 500
+
+
+def test_a_gateway_has_an_address_of_its_own(stopping: Machine) -> None:
+    """The proxy of a Gateway listens on its listeners' very ports, at an address that the machine reaches."""
+    serve(stopping, "inner", service="inner")
+    stopping.apply(GATEWAY)
+    stopping.plait("gateway", "edge", "--detach")
+    address = stopping.workload("edge")["address"]
+
+    def body() -> str:
+        request = urllib.request.Request(f"http://{address}/", headers={"Host": "shop.example"})
+        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=5) as answer:
+            return str(answer.read().decode())
+        return ""
+
+    assert until(body).startswith("inner ")
+    with stopping.running("gateway", "edge") as second:
+        assert second.wait(20) == 4
+    assert stopping.plait("stop", "edge") == "edge stopped\n"
+    assert "edge" not in stopping.workloads()
+
+
+def test_a_gateway_in_the_foreground_ends_with_its_client(stopping: Machine) -> None:
+    """Ctrl-C ends the proxy in order; that is no failure."""
+    stopping.apply(GATEWAY)
+    with stopping.running("gateway", "edge") as client:
+        until(lambda: stopping.workloads().get("edge", {}).get("ready"))
+        client.send_signal(signal.SIGINT)
+        assert client.wait(20) == 0
+    until(lambda: "edge" not in stopping.workloads())
+
+
+GATEWAY = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: default}
+spec:
+  gatewayClassName: plait
+  listeners: [{name: http, port: 80, protocol: HTTP}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: shop, namespace: default}
+spec:
+  parentRefs: [{name: edge}]
+  hostnames: [shop.example]
+  rules: [{backendRefs: [{name: inner, port: 80}]}]
+"""

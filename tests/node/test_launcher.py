@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ def document(folder: Path, *command: str, **fields: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def launched(folder: Path, *command: str, **fields: Any) -> AsyncIterator[tuple[launches.Launch, socket.socket]]:
+async def launched(folder: Path, *command: str, **fields: Any) -> AsyncGenerator[tuple[launches.Launch, socket.socket]]:
     mine, theirs = socket.socketpair()
     nothing = os.open(os.devnull, os.O_RDWR)
     output = os.open(folder / "out", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -180,7 +180,8 @@ def test_lost_client_without_agent_ends_the_app(tmp_path: Path) -> None:
             launch.channel.close()
             await asyncio.sleep(0.1)
             client.close()
-            await asyncio.to_thread(launch.process.wait if launch.process else print)
+            assert launch.process is not None
+            await asyncio.to_thread(launch.process.wait)
         assert json.loads((tmp_path / "exit.json").read_text())["code"] == 143
 
     run(scenario)

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 _AGAIN_AFTER: Final = 30.0
 _LEAST_LEFT: Final = 60.0
+_LEAST_BETWEEN: Final = 5.0
+"""Seconds between renewals even where clocks disagree so much that a new certificate looks old."""
 
 
 def secrets(identity: Svid, bundle: bytes) -> dict[str, Entry]:
@@ -100,7 +102,7 @@ class Certificates:
         """Renew for ever, giving each new certificate to `use`."""
         while True:
             due = renewal_time(current.not_before, current.not_after, chance=self._chance())
-            await asyncio.sleep(max(0.0, (due - self._now()).total_seconds()))
+            await asyncio.sleep(max(_LEAST_BETWEEN, (due - self._now()).total_seconds()))
             try:
                 current = await self.renew(account)
             except PlaitError as error:

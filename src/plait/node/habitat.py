@@ -181,10 +181,13 @@ class LoopbackPorts:
         """A port of loopback for each listener of a gateway: the known one, its own if we may take it, else near."""
         mapped: dict[int, int] = {}
         for port in listeners:
-            wanted = (known.get(port), port if port >= _FIRST_FREE else None, port + _SHIFTED)
-            taken = set(mapped.values())
-            usable = (one for one in wanted if one and one < 65536 and one not in taken and (one == known.get(port) or bindable(one)))
-            mapped[port] = next(usable, None) or next(one for one in self._free(()) if one not in taken)
+            if port in known:
+                mapped[port] = known[port]
+                continue
+            near = (port if port >= _FIRST_FREE else 0, port + _SHIFTED)
+            taken = {*known.values(), *mapped.values()}
+            fitting = (one for one in near if 0 < one < 65536 and one not in taken and bindable(one))
+            mapped[port] = next(fitting, 0) or next(one for one in self._free(()) if one not in taken)
         return mapped
 
     def _free(self, first: Iterable[int]) -> Iterator[int]:

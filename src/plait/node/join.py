@@ -155,10 +155,11 @@ async def _join_here(settings: NodeSettings, directory: NodeDirectory) -> Member
 
 async def _post(api: Path, target: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
     answer = await http.ask_socket(api, target, method="POST", document=document, patience=_ASK_WITHIN)
-    return _accepted(answer)
+    return accepted(answer)
 
 
-def _accepted(answer: http.Answer) -> Mapping[str, Any]:
+def accepted(answer: http.Answer) -> Mapping[str, Any]:
+    """What control answered; a refusal is raised."""
     try:
         content: dict[str, Any] = json.loads(answer.body)
     except ValueError:
@@ -183,7 +184,7 @@ async def _join_there(settings: NodeSettings, directory: NodeDirectory) -> Membe
     address = settings.address or source_address(f"{host}:{port}")
     document = {"token": settings.join, "csr": signing_request(key).decode(), "address": address}
     context = ssl.create_default_context(cadata=root.decode("ascii"))
-    answer = _accepted(await _ask(host, port, "/plait/v1/join", document=document, context=context))
+    answer = accepted(await _ask(host, port, "/plait/v1/join", document=document, context=context))
     return _joined(directory, answer, key, ads_host=host, address=address)
 
 

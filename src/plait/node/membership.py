@@ -7,16 +7,17 @@ import random
 from datetime import UTC, datetime
 from typing import Final
 
-from plait.ads.node_service import NodeClient
 from plait.ads.transport import TlsIdentity
 from plait.errors import PlaitError
 from plait.identity.svid import new_key, renewal_time, signing_request, svid
+from plait.node.control_link import ControlLink
 from plait.node.join import Member, keep
 from plait.node.state import NodeDirectory
 
 log = logging.getLogger(__name__)
 
 _AGAIN_AFTER: Final = 30.0
+_LEAST_BETWEEN: Final = 5.0
 
 
 class MachineIdentity:
@@ -44,19 +45,19 @@ class MachineIdentity:
         keep(self._directory, self.member)
         return True
 
-    async def renew_for_ever(self, control: NodeClient) -> None:
+    async def renew_for_ever(self, control: ControlLink) -> None:
         """Renew at half life, again and again; a machine that control no longer knows is told in the log."""
         while True:
             current = self.member.identity
             due = renewal_time(current.not_before, current.not_after, chance=random.random())  # noqa: S311
-            await asyncio.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()))
+            await asyncio.sleep(max(_LEAST_BETWEEN, (due - datetime.now(UTC)).total_seconds()))
             try:
                 await self._renew(control)
             except PlaitError as error:
                 log.warning("this machine's certificate is not renewed yet: %s", error)
                 await asyncio.sleep(_AGAIN_AFTER * (0.5 + random.random()))  # noqa: S311
 
-    async def _renew(self, control: NodeClient) -> None:
+    async def _renew(self, control: ControlLink) -> None:
         key = new_key()
         chain = await control.renew(signing_request(key))
         self.member = dataclasses.replace(self.member, identity=svid(chain, key))

@@ -13,7 +13,6 @@ from typing import Any, Final
 import uvloop
 
 from plait.ads.client import Relay
-from plait.ads.node_service import NodeClient
 from plait.ads.transport import Channels
 from plait.aio.supervise import supervise
 from plait.errors import PlaitError
@@ -21,6 +20,7 @@ from plait.node import adoption, doctor, housekeeping, join, metrics, wire
 from plait.node.agent import Agent
 from plait.node.certificates import Certificates
 from plait.node.context import NodeContext
+from plait.node.control_link import ControlLink
 from plait.node.dns import DnsServer
 from plait.node.membership import MachineIdentity
 from plait.node.mesh_settings import MeshSettings
@@ -38,7 +38,6 @@ log = logging.getLogger(__name__)
 _PROXY_USER: Final = "plait-proxy"
 _PROXY_UID: Final = 60900
 _DNS_WITHIN: Final = 1.0
-_ANSWER_WITHIN: Final = 5.0
 
 
 async def serve(settings: NodeSettings) -> None:
@@ -50,7 +49,7 @@ async def serve(settings: NodeSettings) -> None:
     identity = MachineIdentity(await join.member(settings, directory), directory)
     member = identity.member.membership
     channels = Channels(member.ads_address, identity.tls)
-    control = NodeClient(channels, limit=_ANSWER_WITHIN)
+    control = ControlLink(channels)
     relay = Relay(directory=directory.cache, channels=channels)
     network, why_explicit = await asyncio.to_thread(_network, settings, directory, member.cidr)
     context = NodeContext(

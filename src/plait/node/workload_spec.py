@@ -193,10 +193,9 @@ def _with_offered(ports: Sequence[AppPort], offers: Sequence[ServiceOffer]) -> t
 
 def _publication(text: str, ports: Sequence[AppPort]) -> Publication:
     parts = text.rsplit(":", 2)
-    if not parts[0].isdecimal():
-        host, parts = parts[0], parts[1:]
-    else:
-        host = "127.0.0.1"
+    while len(parts) > 1 and not parts[0].isdecimal() and not all(part.isdecimal() for part in parts[1:]):
+        parts = [f"{parts[0]}:{parts[1]}", *parts[2:]]
+    host = "127.0.0.1" if parts[0].isdecimal() else parts.pop(0)
     if not parts or len(parts) > 2:
         raise RefusedError(f"publish: {text!r} is not understood", "write [HOST:]PORT[:APP]")
     port = _number(parts[0], "publish")

@@ -4,6 +4,7 @@ Both are Secrets in the system namespace that hold only a hash. The owner's toke
 whoever comes over the unix socket is the owner, since the socket's permissions let nobody else.
 """
 
+import base64
 import hmac
 import json
 from collections.abc import Mapping
@@ -136,4 +137,4 @@ class Access:
 
 
 def _record_in(secret: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    return json.loads(secret["stringData"]["record"]) if secret else None
+    return json.loads(base64.b64decode(secret["data"]["record"])) if secret else None

@@ -4,6 +4,7 @@ Services get a stable address, ServiceEntries without addresses get one for each
 account `default` (see `reconcile`). Addresses are known from the store at start and followed by `observe`.
 """
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,14 @@ def _owner(value: Mapping[str, Any]) -> str:
 
 def _violation(value: Mapping[str, Any], path: str, problem: str, remedy: str) -> Violation:
     return Violation(resource=_owner(value), path=path, problem=problem, remedy=remedy)
+
+
+def _encoded(secret: Document) -> Document:
+    """The Secret with `stringData` moved into `data`, as Kubernetes stores it."""
+    texts = map_at(secret, "stringData")
+    data = {name: base64.b64encode(str(text).encode()).decode() for name, text in texts.items()}
+    kept = {name: value for name, value in secret.items() if name != "stringData"}
+    return {**kept, "data": {**map_at(secret, "data"), **data}}
 
 
 class Admission:
@@ -51,6 +60,8 @@ class Admission:
         kind, group = document.get("kind"), str(document.get("apiVersion", "")).rpartition("/")[0]
         if kind == "Service" and group == "":
             return self._service(document, old)
+        if kind == "Secret" and group == "" and "stringData" in document:
+            return _encoded(document), ()
         if kind == "ServiceEntry" and group == "networking.istio.io":
             return self._service_entry(document), ()
         return document, ()

@@ -7,6 +7,7 @@ changes often (endpoints, scope keys) is in here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from plait.model.gateways import GatewayListener
 from plait.model.ids import ObjectName
@@ -27,6 +28,10 @@ from plait.snapshot.peer_authentication import mutual_tls
 from plait.snapshot.protocols import agreed, known_protocol
 from plait.snapshot.services import host_of, registered_protocol, target_number
 from plait.snapshot.workloads import selects
+
+IDLE_BETWEEN_SIDECARS: Final = 300.0
+IDLE_TOWARDS_AN_APP: Final = 1.5
+"""Below the keep-alive of common servers (gunicorn closes after 2 s)."""
 
 
 def project(snapshot: Snapshot, workload: ObjectName, demand: frozenset[str]) -> View:
@@ -51,7 +56,7 @@ def _sidecar(snapshot: Snapshot, workload: Workload, demand: frozenset[str]) -> 
         inbound=inbound_ports(snapshot, workload),
         frontends=frontends,
         clusters=_clusters(snapshot, wanted),
-        direct=_direct(snapshot, services, hosts),
+        direct=_direct(snapshot, services, hosts) if workload.capture is Capture.TRANSPARENT else (),
         publish=workload.publish,
         outbound_port=workload.outbound_port,
         workload_addresses=snapshot.workload_addresses,
@@ -105,7 +110,14 @@ def _cluster(snapshot: Snapshot, key: ClusterKey) -> OutboundCluster | None:
         identities=identities,
         endpoints=tuple((item.address, item.port) for item in endpoints) if resolved_by_envoy else (),
         mixed=bool(identities) and any(not item.identity for item in endpoints),
+        idle_timeout=_idle_timeout(port.protocol, identities),
     )
+
+
+def _idle_timeout(protocol: Protocol, identities: tuple[str, ...]) -> float:
+    """Seconds that an idle connection is kept: short where the app itself is at its other end, see `InboundPort`."""
+    between_sidecars = bool(identities) and inbound_mode(protocol) is InboundMode.HTTP
+    return IDLE_BETWEEN_SIDECARS if between_sidecars else IDLE_TOWARDS_AN_APP
 
 
 def _direct(snapshot: Snapshot, services: Iterable[Service], hosts: Iterable[str]) -> tuple[DirectEndpoint, ...]:
@@ -116,6 +128,7 @@ def _direct(snapshot: Snapshot, services: Iterable[Service], hosts: Iterable[str
         if service.headless
         for port in service.ports
         for item in snapshot.endpoints.get(ClusterKey(service=service.name, port=port.number), ())
+        if not item.identity or item.address in snapshot.addresses
     ]
     found += [
         DirectEndpoint(

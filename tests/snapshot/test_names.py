@@ -4,7 +4,7 @@ import pytest
 
 from plait.model.services import Capture
 from plait.model.view import NameRecord
-from plait.snapshot.names import direct_endpoints, name_of, resolve_host, scope_keys
+from plait.snapshot.names import direct_endpoints, name_of, possible_hosts, resolve_host, scope_keys
 from tests.snapshot.resources_builders import (
     backend,
     built,
@@ -53,6 +53,22 @@ DB = "db.shop.svc.cluster.local"
 def test_spellings(spelling: str, namespace: str, host: str | None):
     """All spellings of a name mean one host; a short name is of the caller's namespace."""
     assert resolve_host(SHOP, spelling, namespace) == host
+
+
+def test_a_short_name_is_a_service_before_anything_else():
+    """A Service of the caller's namespace comes before a ServiceEntry whose host is that one word."""
+    entry = service_entry("e", "db", given={"db": "240.240.2.3"})
+
+    assert resolve_host(snapshot_of(service("db"), entry), "db", "default") == "db.default.svc.cluster.local"
+    assert resolve_host(snapshot_of(entry), "db", "default") == "db"
+
+
+@pytest.mark.parametrize(
+    "spelling", ["reviews", "reviews.shop", "reviews.shop.svc", REVIEWS, "db-0.db", "API.example.com"]
+)
+def test_possible_hosts_hold_what_is_resolved(spelling: str):
+    """Who waits for the possible hosts of a spelling notices the host that it will stand for."""
+    assert resolve_host(SHOP, spelling, "shop") in possible_hosts(spelling, "shop")
 
 
 @pytest.mark.parametrize(

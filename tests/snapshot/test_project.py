@@ -219,11 +219,11 @@ def test_one_workload_by_name_or_address(demand: str):
 
 
 def test_a_headless_frontend_in_explicit_capture():
-    """Where Host chooses the frontend, a headless name has one."""
+    """Where Host chooses the frontend, a headless name has one, and nothing is dialled past it."""
     app = workload("app", "127.0.0.1", capture="explicit")
     found = project(snapshot_of(app, DB, database("db-0", "10.0.0.1")), name_of("app"), frozenset({DB_HOST}))
 
-    assert [item.host for item in found.frontends] == [DB_HOST]
+    assert ([item.host for item in found.frontends], found.direct) == ([DB_HOST], ())
 
 
 def test_a_gateway_holds_its_listeners_and_their_clusters():

@@ -76,6 +76,7 @@ def test_reasons_of_unresolved_backends(reference: Document, reason: str, senten
         ([to_service("alias")], "ExternalName"),
         ([to_service("bytes")], "carries no HTTP on 80 (tcp)"),
         ([to_gateway("nowhere")], "Gateway default/nowhere does not exist"),
+        ([to_gateway("echo", kind="Service")], 'write group: "" with it'),
         ([to_service("echo", kind="Servise")], "Servise default/echo cannot be a parent"),
     ],
 )

@@ -41,11 +41,11 @@ def checked(kind: str, problems: Sequence[Problem]) -> Condition:
     return fails(kind, problems[0].reason, sentences(problem.message for problem in problems))
 
 
-def partially_invalid(problems: Sequence[Problem]) -> tuple[Condition, ...]:
-    """The PartiallyInvalid condition, which exists only where it is True."""
+def partially_invalid(problems: Sequence[Problem], prefix: str = "") -> tuple[Condition, ...]:
+    """The PartiallyInvalid condition, which exists only where it is True; routes want a prefix for its message."""
     if not problems:
         return ()
-    message = f"Dropped Rule: {sentences(problem.message for problem in problems)}"
+    message = prefix + sentences(problem.message for problem in problems)
     return (holds(PARTIALLY_INVALID, message, reason=problems[0].reason),)
 
 

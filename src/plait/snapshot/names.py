@@ -13,7 +13,7 @@ from plait.model.services import Capture, Endpoint, Service, Workload
 from plait.model.snapshot import Snapshot
 from plait.model.traffic import ClusterKey
 from plait.model.view import NameRecord, ScopeKey
-from plait.snapshot.services import CLUSTER_DOMAIN, service_host
+from plait.snapshot.services import CLUSTER_DOMAIN
 
 _SUFFIX: Final = f".svc.{CLUSTER_DOMAIN}"
 _HTTP_PORT: Final = 80
@@ -21,21 +21,20 @@ _HTTP_PORT: Final = 80
 
 def resolve_host(snapshot: Snapshot, spelling: str, namespace: str) -> str | None:
     """The host that a caller in that namespace means by a spelling, or None where the mesh has no such name."""
-    text = spelling.rstrip(".").lower()
-    for host in _readings(text, namespace):
+    for host in possible_hosts(spelling, namespace):
         if host in snapshot.services or _instance(snapshot, host) is not None:
             return host
     return None
 
 
-def _readings(text: str, namespace: str) -> Iterable[str]:
-    yield text
+def possible_hosts(spelling: str, namespace: str) -> tuple[str, ...]:
+    """Every host that a spelling may stand for in that namespace, whether the mesh has it or not; the first wins."""
+    text = spelling.rstrip(".").lower()
     stem = text.removesuffix(_SUFFIX).removesuffix(".svc")
-    labels = stem.split(".")
-    if len(labels) == 1:
-        yield service_host(ObjectName(namespace=namespace, name=stem))
-    yield stem + _SUFFIX
-    yield f"{stem}.{namespace}{_SUFFIX}"
+    own = f"{stem}.{namespace}{_SUFFIX}"
+    if "." not in stem:
+        return own, text
+    return tuple(dict.fromkeys((text, stem + _SUFFIX, own)))
 
 
 def aliases(service: Service, namespace: str) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ GATEWAY = "Gateway"
 GATEWAY_CLASS = "GatewayClass"
 SERVICE_ENTRY = "ServiceEntry"
 _OUR_PARENTS = ("", GATEWAY_GROUP)
+_DROPPED = "Dropped Rule: "
+"""What Gateway API wants this message to start with."""
 
 
 def write_statuses(stage: Stage, dirty: Dirty) -> None:
@@ -80,7 +82,8 @@ def _conditions(stage: Stage, route: DeclaredRoute, parent: ParentRef) -> tuple[
     if parent.group not in _OUR_PARENTS:
         return ()
     kind = f"{parent.group}/{parent.kind}" if parent.group else parent.kind
-    sentence = f"{kind} {parent.name} cannot be a parent; name a Service or a Gateway"
+    remedy = 'write group: "" with it' if parent.kind == "Service" else "name a Service or a Gateway"
+    sentence = f"{kind} {parent.name} cannot be a parent; {remedy}"
     return (checked(ACCEPTED, (Problem(reason="NoMatchingParent", message=sentence),)),)
 
 
@@ -92,7 +95,7 @@ def _at(resolved: ResolvedRoute | None, problem: Problem | None) -> tuple[Condit
     return (
         checked(ACCEPTED, refused),
         checked(RESOLVED_REFS, resolved.references),
-        *partially_invalid(dropped),
+        *partially_invalid(dropped, _DROPPED),
     )
 
 

@@ -5,6 +5,7 @@ usage: python -m bench.subscribers PORT FILE
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
@@ -36,12 +37,12 @@ async def hold(port: str, line: str) -> None:
             await call.write(answer(response))
 
 
-async def main(port: str, file: str) -> None:
+async def main(port: str, lines: Sequence[str]) -> None:
     """Hold all streams."""
     async with asyncio.TaskGroup() as group:
-        for line in Path(file).read_text().splitlines():
+        for line in lines:
             group.create_task(hold(port, line))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2]).read_text().splitlines()))

@@ -196,12 +196,15 @@ class Control:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator["Control", None]:
-        server = GrpcServer([self.connections.service.handler()])
-        self.port = await server.listen(f"127.0.0.1:{self.port}", server_credentials(self.tls))
+        self._server = GrpcServer([self.connections.service.handler()])
+        self.port = await self._server.listen(f"127.0.0.1:{self.port}", server_credentials(self.tls))
         try:
             yield self
         finally:
-            await server.close()
+            await self.close()
+
+    async def close(self) -> None:
+        await self._server.close()
 
     async def settled(self, limit: float = 10.0) -> None:
         assert await self.connections.settled([PROXY], limit) == frozenset(), self.connections.states()

@@ -148,7 +148,7 @@ def test_changes_under_load_lose_nothing(tmp_path: Path) -> None:
                 assert asyncio.get_running_loop().time() - before < 2, "a changed cluster waits for its endpoints"
                 await asyncio.sleep(0.1)
         assert load.lost == {}
-        assert load.answers[200, "other"] > 50
+        assert load.answers[200, "other"] > 10
 
     run(tmp_path, test)
 
@@ -281,6 +281,45 @@ def test_envoy_and_relay_restart_while_control_is_away(tmp_path: Path) -> None:
                 assert await machine.relay.demand(PROXY, "known.example", 1) is not None
                 with pytest.raises(DeadlineError, match="control cannot be reached"):
                     await machine.relay.demand(PROXY, "unknown.example", 0.2)
+                await machine.stop_envoy()
+
+    asyncio.run(main())
+
+
+def test_a_relay_restarts_under_a_running_envoy(tmp_path: Path) -> None:
+    """The node agent's end and return, with control and then without, lose no call and change nothing in Envoy."""
+
+    async def main() -> None:
+        ca = authority(tmp_path)
+        caller, control = Caller(), Control(authority=ca)
+        async with backend("app") as app:
+            control.wanted = resources(
+                cluster("app"),
+                endpoints("app", app),
+                *caller.listeners(),
+                route("inbound/1", "app"),
+                scope("a", "a.example:80"),
+                route("a.example:80", "app"),
+            )
+            async with control.running():
+                machine = Machine(directory=tmp_path, authority=ca, port=control.port)
+                async with machine.relaying():
+                    await machine.start_envoy()
+                    await machine.ready()
+                    await control.settled()
+                async with caller.load() as load:
+                    machine.relay = machine.new_relay()
+                    async with machine.relaying():
+                        await machine.relay.warm(PROXY, 20)
+                        await control.settled()
+                        assert control.state.sent == 0
+                    machine.relay = machine.new_relay()
+                    await control.close()
+                    async with machine.relaying():
+                        await machine.relay.warm(PROXY, 20)
+                        await asyncio.sleep(0.2)
+                assert load.lost == {}
+                assert load.answers[200, "app"] > 10
                 await machine.stop_envoy()
 
     asyncio.run(main())

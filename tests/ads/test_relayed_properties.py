@@ -148,7 +148,7 @@ def test_refusals_never_stop_the_rest(played: list[Step], bad: set[tuple[str, st
     assert row.control.in_sync()
     assert row.proxy.warm
     published = {(kind, item.name, item.version) for kind, item in play.items}
-    refused = {(url, name) for url, name, version in published & versions}
+    refused = {(url, name) for url, name, _ in published & versions}
     assert set(row.control.refusals()) == refused
     for url in (CLUSTER, LISTENER, SCOPE):
         good = {name for kind, name, _ in published if kind == url and (kind, name) not in refused}

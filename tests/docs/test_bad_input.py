@@ -16,9 +16,9 @@ import pytest
 
 from plait.cli import up
 from plait.errors import ForbiddenError
+from tests.docs.meshes import Mesh
 from tests.docs.pages import ROOT, matches
 
-PLAIT = str(ROOT / ".venv" / "bin" / "plait")
 PAGE = ROOT / "docs" / "reference" / "errors.md"
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n"
 SYNTAX = "apiVersion: v1\nkind: Service\nmetadata: {name: web\nspec: {}\n"
@@ -57,39 +57,11 @@ def rows() -> dict[str, str]:
     return dict(found)
 
 
-class Mesh:
-    """A state directory, a folder to work in, and the commands of plait there."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.state = folder / "mesh"
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("PLAIT_")}
-        self.environment["PLAIT_STATE_DIR"] = str(self.state)
-
-    def plait(self, *words: str, **variables: str) -> tuple[int, str]:
-        """The exit code of a command and all it printed."""
-        done = subprocess.run(
-            [PLAIT, *words],
-            cwd=self.folder,
-            env={**self.environment, **variables},
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        return done.returncode, done.stdout + done.stderr
-
-    def says(self, case: str, *words: str, code: int, **variables: str) -> None:
-        """A command ends with that code and with the message of the row."""
-        found, printed = self.plait(*words, **variables)
-        assert matches(f"...{rows()[case]}...", printed), f"expected: {rows()[case]}\nprinted: {printed}"
-        assert found == code, printed
-
-    def read(self, *words: str) -> Any:
-        """The JSON answer of a command."""
-        code, printed = self.plait(*words, "-o", "json")
-        assert code == 0, printed
-        return json.loads(printed)
+def says(mesh: Mesh, case: str, *words: str, code: int, **variables: str) -> None:
+    """A command ends with that code and with the message of the row."""
+    found, printed = mesh.plait(*words, errors=True, **variables)
+    assert matches(f"...{rows()[case]}...", printed), f"expected: {rows()[case]}\nprinted: {printed}"
+    assert found == code, printed
 
 
 @pytest.fixture
@@ -125,7 +97,7 @@ def until(holds: Callable[[], bool], *, within: float = 15) -> None:
     [
         ("Syntax error", SYNTAX),
         ("Wrong type", f"{SERVICE}  ports: [{{port: eighty}}]\n"),
-        ("Unknown field", f"{SERVICE}  selektor: {{app: web}}\n  ports: [{{port: 80}}]\n"),
+        ("Unknown field", f"{SERVICE}  selectorr: {{app: web}}\n  ports: [{{port: 80}}]\n"),
         ("Duplicate name", f"{TWICE}---\n{TWICE}"),
         ("Missing namespace", ELSEWHERE),
     ],
@@ -135,7 +107,7 @@ def test_mistake_in_yaml(running: Mesh, case: str, text: str):
     (running.folder / "shop.yaml").write_text(text)
     before = running.read("status")["revision"]
 
-    running.says(case, "apply", "-f", "shop.yaml", code=1)
+    says(running, case, "apply", "-f", "shop.yaml", code=1)
 
     assert running.read("status")["revision"] == before
 
@@ -144,7 +116,7 @@ def test_mistake_in_yaml(running: Mesh, case: str, text: str):
 @pytest.mark.timeout(60)
 def test_missing_file(running: Mesh):
     """A file that is not there is named."""
-    running.says("Missing file", "apply", "-f", "missing.yaml", code=1)
+    says(running, "Missing file", "apply", "-f", "missing.yaml", code=1)
 
 
 def conditions(status: dict[str, Any]) -> list[str]:
@@ -179,7 +151,7 @@ def test_port_taken(running: Mesh):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         words = ("run", "--name", "web", "--port", "8001", "--publish", f"{port}:8001", "--", "sleep", "9")
-        running.says("Port taken", *words, code=125)
+        says(running, "Port taken", *words, code=125)
 
 
 @pytest.mark.integration
@@ -187,8 +159,8 @@ def test_port_taken(running: Mesh):
 def test_commands_that_do_not_run(running: Mesh):
     """A command that does not exist or cannot be executed ends as in a shell."""
     (running.folder / "plain").touch()
-    running.says("Command not found", "run", "--name", "x", "--", "no-such-command", code=127)
-    running.says("Command not executable", "run", "--name", "y", "--", "./plain", code=126)
+    says(running, "Command not found", "run", "--name", "x", "--", "no-such-command", code=127)
+    says(running, "Command not executable", "run", "--name", "y", "--", "./plain", code=126)
 
 
 @pytest.mark.integration
@@ -197,8 +169,8 @@ def test_same_name_twice(running: Mesh):
     """A workload's name is taken while it runs; a file with a name twice starts nothing."""
     (running.folder / "workloads.yaml").write_text(WORKLOADS)
     assert running.plait("run", "--name", "web", "--detach", "--", "sleep", "60")[0] == 0
-    running.says("Same workload name twice", "run", "--name", "web", "--", "true", code=125)
-    running.says("Same workload name twice in a file", "start", "-f", "workloads.yaml", code=125)
+    says(running, "Same workload name twice", "run", "--name", "web", "--", "true", code=125)
+    says(running, "Same workload name twice in a file", "start", "-f", "workloads.yaml", code=125)
     running.plait("stop", "web")
 
 
@@ -206,7 +178,7 @@ def test_same_name_twice(running: Mesh):
 @pytest.mark.timeout(60)
 def test_mesh_runs_already(running: Mesh):
     """A second mesh in the same state directory is refused."""
-    running.says("Mesh runs already", "up", "--detach", code=4)
+    says(running, "Mesh runs already", "up", "--detach", code=4)
 
 
 @pytest.mark.integration
@@ -263,7 +235,7 @@ def test_no_permission(tmp_path: Path):
 @pytest.mark.timeout(120)
 def test_envoy_missing(mesh: Mesh):
     """Without an Envoy the mesh does not start, and says how to install it."""
-    mesh.says("Envoy missing", "up", "--detach", code=4, PLAIT_ENVOY="/nonexistent/envoy")
+    says(mesh, "Envoy missing", "up", "--detach", code=4, PLAIT_ENVOY="/nonexistent/envoy")
 
 
 @pytest.mark.integration
@@ -290,7 +262,7 @@ def test_disk_full(mesh: Mesh):
         maps = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"big-{at}"}} for at in range(5)]
         parts = [json.dumps({**item, "data": {"x": "y" * 200_000}}) for item in maps]
         (mesh.folder / "big.yaml").write_text("\n---\n".join(parts))
-        mesh.says("Disk full", "apply", "-f", "big.yaml", code=4)
+        says(mesh, "Disk full", "apply", "-f", "big.yaml", code=4)
         assert mesh.read("get", "configmaps")["items"] == []
         (mesh.state / "filling").unlink()
         mesh.plait("down")
@@ -310,7 +282,7 @@ def fill(path: Path) -> None:
 
 def test_no_mesh_runs(mesh: Mesh):
     """Without a mesh a command says how to start one."""
-    mesh.says("No mesh runs", "status", code=3)
+    says(mesh, "No mesh runs", "status", code=3)
 
 
 def test_every_case_of_the_table_is_tested():

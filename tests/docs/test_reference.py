@@ -1,5 +1,6 @@
 """The reference: made from the code, and complete."""
 
+import json
 import re
 import subprocess
 import sys
@@ -13,13 +14,13 @@ from plait.api.backend import Backend
 from plait.cli import app
 from plait.controlplane.settings import ControlSettings
 from plait.node.settings import NodeSettings
+from plait.resources.kind import Kind
 from plait.resources.registry import KINDS
 from plait.store.memory import MemoryStore
 from tests.docs.pages import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
 SOURCES = sorted((ROOT / "src" / "plait").rglob("*.py"))
-_NO_OBJECT = {"plait.dev/gateway-ports", "plait.dev/"}
 
 
 def _read(name: str) -> str:
@@ -35,7 +36,7 @@ def test_generated_pages_are_up_to_date():
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.model], ids=str)
-def test_kind_has_a_page_with_an_example(kind):
+def test_kind_has_a_page_with_an_example(kind: Kind):
     """Every kind that is checked has a page; every kind that acts shows an example there."""
     text = _read(f"kinds/{kind.kind.lower()}.md")
     assert f"kind: {kind.kind}\n" in text or not kind.effective
@@ -82,8 +83,6 @@ def test_annotations_are_listed():
 @pytest.mark.parametrize("path", sorted((REFERENCE / "schemas").glob("*.json")), ids=lambda path: path.stem)
 def test_schema_is_a_schema(path: Path):
     """Every schema of an output is a valid JSON schema with a title."""
-    import json
-
     schema = json.loads(path.read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
     assert schema["title"]

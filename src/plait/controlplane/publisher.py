@@ -25,9 +25,8 @@ from plait.model.snapshot import Snapshot
 from plait.model.traffic import ClusterKey
 from plait.model.view import View
 from plait.snapshot.build import Touched
-from plait.snapshot.names import name_of, resolve_host, scope_keys
+from plait.snapshot.names import name_of, possible_hosts, resolve_host, scope_keys
 from plait.snapshot.project import project
-from plait.snapshot.services import CLUSTER_DOMAIN
 
 Key = TypeVar("Key")
 Send = Callable[[str, ResourceSet, frozenset[str]], object]
@@ -233,7 +232,7 @@ class Publisher:
 
     def _spelled(self, namespace: str, demand: frozenset[str]) -> frozenset[str]:
         """Every host that a demanded name may stand for, so that one that comes later is noticed."""
-        return demand | frozenset(f"{name}.{namespace}.svc.{CLUSTER_DOMAIN}" for name in demand if "." not in name)
+        return frozenset(host for name in demand for host in (name, *possible_hosts(name, namespace)))
 
 
 def _renamed(entry: Entry, name: str) -> Entry:

@@ -7,7 +7,7 @@ nothing else from being built.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 
 from plait.controlplane.admission import Admission
@@ -42,12 +42,22 @@ def resource_of(value: Document) -> Resource | None:
 class Reconciler:
     """Keeps snapshot, proxies and statuses current."""
 
-    def __init__(self, objects: Objects, admission: Admission, builder: Builder, publisher: Publisher) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        admission: Admission,
+        builder: Builder,
+        publisher: Publisher,
+        *,
+        gone: Callable[[str], None],
+    ) -> None:
+        """`gone` is told of the proxies of workloads that exist no longer."""
         self._objects = objects
         self._admission = admission
         self._builder = builder
         self._publisher = publisher
         self._statuses = StatusWriter(objects)
+        self._gone = gone
         self._revision = 0
         self._moved = asyncio.Condition()
 
@@ -100,6 +110,8 @@ class Reconciler:
         built = self._builder.update(list(upserts.values()), list(deletes))
         newest = max([self._revision, revision, *(change.revision for change in changes)])
         self._publisher.update(built.snapshot, built.touched, revision=newest)
+        for workload in built.touched.workloads - built.snapshot.workloads.keys():
+            self._gone(str(workload))
         async with self._moved:
             self._revision = newest
             self._moved.notify_all()

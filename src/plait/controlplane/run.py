@@ -104,7 +104,13 @@ class Control:
         self.objects = Objects(store, self.admission.finish)
         self.builder = Builder(trust_domain=mesh.trust_domain)
         self.publisher = Publisher(self._send, self.builder.snapshot)
-        self.reconciler = Reconciler(self.objects, self.admission, self.builder, self.publisher)
+        self.reconciler = Reconciler(
+            self.objects,
+            self.admission,
+            self.builder,
+            self.publisher,
+            gone=self._forget,
+        )
         self.refusals = Refusals(self.objects, self.publisher)
         callbacks = ConnectionCallbacks(
             connect=self.publisher.connect,
@@ -125,6 +131,9 @@ class Control:
         )
         self.certificates = ServerCertificates(authority, state.control)
         self.why = Why(self.publisher, self.builder.located)
+
+    def _forget(self, proxy: str) -> None:
+        self.connections.forget(proxy)
 
     def _send(self, proxy: str, resources: object, demand: frozenset[str]) -> None:
         self.connections.publish(proxy, resources, demand=demand)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ A condition keeps its lastTransitionTime as long as its status stays the same. C
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from plait.api.shapes import list_at, map_at
 from plait.controlplane.objects import Objects
@@ -21,11 +21,15 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+OURS: Final = frozenset({"Accepted", "ResolvedRefs", "PartiallyInvalid", "Programmed", "Conflicted"})
+"""Condition types that are always written anew: what is not said again no longer holds."""
+
+
 def merged_conditions(
     new: Iterable[Condition], old: Iterable[Mapping[str, Any]], generation: int, *, others: bool = False
 ) -> list[dict[str, Any]]:
     """Conditions as Kubernetes writes them; with `others`, old conditions of other types are kept."""
-    before = {item.get("type"): item for item in old}
+    before = {str(item.get("type")): item for item in old}
     result: list[dict[str, Any]] = []
     for condition in new:
         known = before.pop(condition.type, {})
@@ -40,7 +44,8 @@ def merged_conditions(
                 "lastTransitionTime": known.get("lastTransitionTime", now()) if same else now(),
             }
         )
-    return result + ([dict(item) for item in before.values()] if others else [])
+    kept = [dict(item) for name, item in before.items() if name not in OURS]
+    return result + (kept if others else [])
 
 
 def _listener(status: ListenerStatus, old: Mapping[str, Any], generation: int) -> dict[str, Any]:
@@ -85,6 +90,8 @@ def status_document(status: Status, old: Mapping[str, Any]) -> dict[str, Any]:
         result["listeners"] = [
             _listener(item, known.get(item.name, {}), status.generation) for item in status.listeners
         ]
+    if status.supported_features:
+        result["supportedFeatures"] = [{"name": name} for name in status.supported_features]
     if status.kind == "Gateway":
         result["addresses"] = [{"type": "IPAddress", "value": value} for value in status.addresses]
     return result

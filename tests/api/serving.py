@@ -5,7 +5,7 @@ import contextlib
 import ipaddress
 import json
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,9 +39,10 @@ class Serving:
 
 def admit(document: Document, old: Document | None) -> tuple[Document, tuple[Violation, ...]]:
     """A Service gets an address; nothing is refused."""
-    if document["kind"] == "Service" and "clusterIP" not in document["spec"]:
+    spec: Mapping[str, Any] = document.get("spec") or {}
+    if document["kind"] == "Service" and "clusterIP" not in spec:
         address = old["spec"]["clusterIP"] if old else "240.240.0.7"
-        document = {**document, "spec": {**document["spec"], "clusterIP": address}}
+        document = {**document, "spec": {**spec, "clusterIP": address}}
     return document, ()
 
 

@@ -127,10 +127,23 @@ def test_violations_keep_file_and_line() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b"nul", b'{"metadata": {"name": NaN}}', b"\xff\xfe", b'{"metadata": [1]}', b'{"metadata": 5}'],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"nul",
+        b'{"metadata": {"name": NaN}}',
+        b'{"spec": 1e999}',
+        b"\xff\xfe",
+        b'{"metadata": [1]}',
+        b'{"metadata": 5}',
+    ],
 )
 def test_rubbish_is_a_bad_request(api: Api, body: bytes) -> None:
     """A body that is no object is refused, whatever it is."""
+    mesh = api.request("POST", "/plait/v1/apply", content=body, headers={"content-type": "application/json"})
+    assert mesh.status_code in (400, 422)
+    assert mesh.json()["detail"]
     answer = api.request("POST", SERVICES, content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 400
     assert answer.json()["kind"] == "Status"
@@ -139,10 +152,15 @@ def test_rubbish_is_a_bad_request(api: Api, body: bytes) -> None:
 def test_bodies_have_limits(api: Api) -> None:
     """Neither depth nor size of a body can hurt the server."""
     deep = b'{"a":' * 20_000 + b"1" + b"}" * 20_000
-    assert api.request("POST", SERVICES, content=deep).status_code == 400
     nested = json.dumps({**service(), "spec": _nested(400)}).encode()
-    assert api.request("POST", SERVICES, content=nested).status_code in (400, 422)
-    assert api.request("POST", SERVICES, content=b" " * (17 << 20)).status_code == 413
+    assert _post(api, SERVICES, nested) in (400, 422)
+    for path in (SERVICES, "/plait/v1/apply"):
+        assert _post(api, path, b" " * (17 << 20)) == 413
+        assert _post(api, path, deep) == 400
+
+
+def _post(api: Api, path: str, content: bytes) -> int:
+    return api.request("POST", path, content=content, headers={"content-type": "application/json"}).status_code
 
 
 def _nested(depth: int) -> Any:

@@ -16,6 +16,11 @@ from plait.api.kubernetes import KubernetesApi
 from plait.api.mesh_views import mesh_router
 from plait.resources.violations import Violation
 
+_PROBLEMS = {
+    404: "the server could not find the requested resource",
+    405: "this method is not allowed here",
+}
+
 
 def create_app(backend: Backend) -> FastAPI:
     """The API over a backend. `app.state.stopping` (an asyncio.Event) ends open watches when it is set."""
@@ -37,9 +42,10 @@ def create_app(backend: Backend) -> FastAPI:
 
 
 async def _refuse_path(_: Request, error: Exception) -> Response:
+    if isinstance(error.__cause__, ApiError | RecursionError):
+        raise error.__cause__
     status = error.status_code if isinstance(error, HTTPException) else 404
-    problem = "the server could not find the requested resource" if status == 404 else "this method is not allowed here"
-    raise ApiError(status, problem)
+    raise ApiError(status, _PROBLEMS.get(status, "the request cannot be read"))
 
 
 async def _refuse_input(_: Request, error: Exception) -> Response:

@@ -1,16 +1,20 @@
 """One request to the Kubernetes-shaped API, taken apart: the object or collection it is about, and its options."""
 
 import asyncio
+import contextlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from starlette.requests import Request
 
 from plait.api import protobuf_bodies
 from plait.api.backend import Backend
 from plait.api.errors import ApiError
 from plait.api.kinds import Catalogue, Served
-from plait.api.shapes import is_map
+from plait.api.shapes import is_map, map_at
 
 BODY_LIMIT = 16 << 20
 """Bytes of a request's body."""
@@ -69,11 +73,13 @@ class Call:
         return int(text)
 
     def document(self) -> dict[str, Any]:
-        """The body as one object."""
+        """The body as one object with metadata."""
         value = decode(self.body, self.content_type)
         if not is_map(value):
             raise ApiError(400, "the body must be one object")
-        return dict(value)
+        if not is_map(value.get("metadata") or {}):
+            raise ApiError(400, "metadata must be an object")
+        return {**value, "metadata": map_at(value, "metadata")}
 
 
 async def target_of(catalogue: Catalogue, group: str, version: str, rest: str) -> Target:
@@ -93,6 +99,18 @@ async def target_of(catalogue: Catalogue, group: str, version: str, rest: str) -
     return Target(served=served, namespace=namespace, name=name, subresource=subresource)
 
 
+async def read_body(request: Request) -> bytes:
+    """The body of a request; ApiError 413 when it is larger than any object may be."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > BODY_LIMIT:
+            raise ApiError(413, f"the body is larger than {BODY_LIMIT} bytes", "send fewer objects at a time")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
 def decode(body: bytes, content_type: str) -> Any:
     """A body as JSON values; YAML or protobuf where its media type says so."""
     if "yaml" in content_type:
@@ -100,20 +118,29 @@ def decode(body: bytes, content_type: str) -> Any:
     if content_type == protobuf_bodies.MEDIA_TYPE:
         return protobuf_bodies.decode(body)
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
+        return _json(body)
     except ValueError as error:
         raise ApiError(400, f"the body is not JSON: {error}") from None
+
+
+def _json(body: bytes) -> Any:
+    return json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
 
 
 def _refuse_constant(text: str) -> None:
     raise ValueError(f"{text} is not a JSON value")
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is too large")
+    return number
+
+
 def _decode_yaml(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except ValueError:
-        pass
+    with contextlib.suppress(ValueError):
+        return _json(body)
     from plait.resources.yaml import load
 
     loaded = load(body.decode("utf-8", errors="replace"), file="body")

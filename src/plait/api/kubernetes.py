@@ -11,8 +11,7 @@ from starlette.routing import Route
 
 from plait.api import discovery, objects, openapi, watch
 from plait.api.backend import Backend
-from plait.api.call import BODY_LIMIT, Call, target_of
-from plait.api.errors import ApiError
+from plait.api.call import Call, read_body, target_of
 from plait.api.kinds import Catalogue
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -78,18 +77,6 @@ class KubernetesApi:
             return StreamingResponse(watch.events(call), media_type="application/json")
         status, document = await objects.answer(call)
         return json_response(document, status)
-
-
-async def read_body(request: Request) -> bytes:
-    """The body of a request; ApiError 413 when it is larger than any object may be."""
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > BODY_LIMIT:
-            raise ApiError(413, f"the body is larger than {BODY_LIMIT} bytes", "send fewer objects at a time")
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 def json_response(document: Mapping[str, Any], status: int = 200) -> Response:

@@ -1,11 +1,14 @@
 """/plait/v1: what only a mesh has. Views of the running mesh, applying sets, joining machines, tokens."""
 
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Request
+from fastapi import APIRouter, Body, Request, Response
+from fastapi.routing import APIRoute
 
 from plait.api import schemas
 from plait.api.backend import Backend, settled
+from plait.api.call import decode, read_body
 from plait.api.mesh_apply import apply_set
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -14,9 +17,36 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
+class _Request(Request):
+    """A request whose body is read as everywhere in the API: bounded, and only JSON that can be written again."""
+
+    async def body(self) -> bytes:
+        """The body."""
+        if not hasattr(self, "_body"):
+            self._body = await read_body(self)
+        return self._body
+
+    async def json(self) -> Any:
+        """The values in the body."""
+        return decode(await self.body(), "application/json")
+
+
+class _Route(APIRoute):
+    """A route that reads bodies so."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """What handles a request."""
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            return await handler(_Request(request.scope, request.receive))
+
+        return handle
+
+
 def mesh_router(backend: Backend) -> APIRouter:
     """The routes below /plait/v1."""
-    router = APIRouter(prefix="/plait/v1", responses=_REFUSALS)
+    router = APIRouter(prefix="/plait/v1", responses=_REFUSALS, route_class=_Route)
     _add_views(router, backend)
     _add_actions(router, backend)
     return router

@@ -13,7 +13,7 @@ def connect(
     database = sqlite3.connect(directory / f"{name}.sqlite", isolation_level=None, check_same_thread=False)
     database.row_factory = sqlite3.Row
     database.execute(f"CREATE TABLE IF NOT EXISTS {schema}")
-    table = schema.split("(")[0]
+    table = schema.partition("(")[0]
     if values and database.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0:
         database.executemany(rows, values)
     return database

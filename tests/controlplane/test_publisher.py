@@ -18,7 +18,9 @@ class Mesh:
     """A builder and a publisher, and what was sent."""
 
     builder: Builder = field(default_factory=Builder)
-    sent: list[tuple[str, ResourceSet, frozenset[str]]] = field(default_factory=list)
+    sent: list[tuple[str, ResourceSet, frozenset[str]]] = field(
+        default_factory=list[tuple[str, ResourceSet, frozenset[str]]]
+    )
 
     def __post_init__(self) -> None:
         built = self.builder.update(shop())

@@ -1,5 +1,7 @@
 """Statuses as Kubernetes writes them."""
 
+from typing import Any
+
 from plait.controlplane.statuses import merged_conditions, status_document
 from plait.model.ids import ObjectName
 from plait.model.snapshot import Condition, ParentStatus, Status
@@ -22,7 +24,7 @@ def test_a_condition_keeps_its_time_while_its_status_stays():
 
 def test_parents_of_other_controllers_are_left_alone():
     """A route can be served by several controllers; each writes only its own part."""
-    theirs = {"parentRef": {"name": "edge"}, "controllerName": "example.com/other", "conditions": []}
+    theirs: dict[str, Any] = {"parentRef": {"name": "edge"}, "controllerName": "example.com/other", "conditions": []}
     status = Status(
         kind="HTTPRoute",
         name=ObjectName(namespace="default", name="r"),

@@ -5,15 +5,20 @@ import pytest
 from plait.api import schemas
 from plait.controlplane.publisher import Publisher
 from plait.controlplane.why import Why
+from plait.envoy.resource_set import ResourceSet
 from plait.errors import InvalidInputError, NotFoundError
 from plait.snapshot.build import Builder
 from tests.controlplane.meshes import shop
 
 
+def _sends_nothing(proxy: str, resources: ResourceSet, demand: frozenset[str]) -> None:
+    """What a publisher without any connection does."""
+
+
 def ask(url: str, *, caller: str = "shop/frontend", method: str = "GET", **headers: str) -> schemas.WhyAnswer:
     """Asks about a call in the shop."""
     builder = Builder()
-    publisher = Publisher(lambda *_: None, builder.update(shop()).snapshot)
+    publisher = Publisher(_sends_nothing, builder.update(shop()).snapshot)
     question = schemas.WhyQuestion(
         from_workload=caller,
         method=method,

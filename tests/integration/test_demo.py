@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Generator[Machine]:
         machine.plait("apply", "-f", str(SHOP / "mesh.yaml"))
         machine.environment["DATA"] = str(machine.state / "shop")
         (machine.state / "shop").mkdir()
-        machine.environment["PATH"] = f"{Path(os.sys.executable).parent}:{os.environ['PATH']}"
+        machine.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         machine.plait("start", "-f", str(SHOP / "workloads.yaml"), "--detach", wait=90)
         yield machine
     finally:

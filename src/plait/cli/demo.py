@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from plait.api.shapes import map_at
 from plait.cli import context, demo_checks, demo_shop, options, quick_status
 from plait.cli.output import note, say
 from plait.cli.render import Output
@@ -76,7 +77,7 @@ def _check(mesh: context.Mesh, output: Output) -> int:
 
 def _observe(mesh: context.Mesh, output: Output) -> list[demo_checks.Observation]:
     status = quick_status.fetch(mesh.run_dir / "api.sock") or {}
-    capture = status.get("capture") or {}
+    capture = map_at(status, "capture")
     transparent = capture.get("mode") == "transparent"
     if output is not Output.JSON:
         for limit in capture.get("limits") or ():

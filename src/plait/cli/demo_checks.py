@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from plait.api.shapes import map_at
 from plait.cli import context, demo_shop
 from plait.cli.demo_shop import NAMESPACE, Probe, lost, plait_command, probe
 from plait.errors import PlaitError
@@ -183,7 +184,7 @@ def denied(mesh: context.Mesh, *, transparent: bool) -> Observation:
     answer = json.loads(
         plait_command(mesh, "why", "--from", f"{NAMESPACE}/frontend", "POST", "http://payments/charges", "-o", "json")
     )
-    policy = answer.get("policy") or {}
+    policy = map_at(answer, "policy")
     place = f"{policy.get('namespace')}/{policy.get('name')} at {policy.get('file')}:{policy.get('line')}"
     told = f"denied by {place}" if answer["verdict"] == "denied" and policy else f"why says {answer['verdict']}"
     return Observation(

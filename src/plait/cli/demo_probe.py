@@ -27,7 +27,7 @@ class Caller:
 
     def call(self, call: dict[str, Any]) -> tuple[int, str, dict[str, str]]:
         """Status, body and headers of one call; status 0 with the error's name if there was no answer."""
-        parts = urlsplit(call["url"])
+        parts = urlsplit(str(call["url"]))
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         through_proxy = bool(self._proxy.hostname) and parts.hostname not in ("127.0.0.1", "localhost")
         place = self._proxy if through_proxy else parts

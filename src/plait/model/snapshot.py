@@ -90,9 +90,7 @@ class Snapshot:
     services: Mapping[str, Service] = field(default_factory=dict[str, Service])
     workloads: Mapping[ObjectName, Workload] = field(default_factory=dict[ObjectName, Workload])
     frontends: Mapping[tuple[str, int], Frontend] = field(default_factory=dict[tuple[str, int], Frontend])
-    endpoints: Mapping[ClusterKey, tuple[Endpoint, ...]] = field(
-        default_factory=dict[ClusterKey, tuple[Endpoint, ...]]
-    )
+    endpoints: Mapping[ClusterKey, tuple[Endpoint, ...]] = field(default_factory=dict[ClusterKey, tuple[Endpoint, ...]])
     identities: Mapping[ClusterKey, tuple[str, ...]] = field(default_factory=dict[ClusterKey, tuple[str, ...]])
     peer_authentications: Mapping[str, tuple[PeerAuthentication, ...]] = field(
         default_factory=dict[str, tuple[PeerAuthentication, ...]]

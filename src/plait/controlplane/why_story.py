@@ -1,0 +1,63 @@
+"""The words of `plait why`: the steps of a call as sentences, and what becomes of it at the caller's own sidecar."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from plait.api import schemas
+from plait.controlplane.call_target import Target
+from plait.envoy import names
+from plait.envoy.simulate import Outcome
+from plait.model.services import Service
+
+Verdict = Literal["allowed", "denied", "refused", "answered", "redirected", "passthrough", "unknown"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Story:
+    """The answer's steps while they are put together."""
+
+    steps: list[schemas.WhyStep] = field(default_factory=list[schemas.WhyStep])
+
+    def tell(self, stage: str, outcome: str, *, resource: str = "", source: schemas.Source | None = None) -> None:
+        """Add a step."""
+        self.steps.append(schemas.WhyStep(stage=stage, outcome=outcome, resource=resource, source=source))
+
+
+def name_sentence(target: Target, service: Service | None) -> str:
+    """What the name in the URL stands for."""
+    if service is None:
+        return f"{target.host} is no name of the mesh: the call leaves it as it is, in plaintext or the app's own TLS"
+    address = f", address {service.address}" if service.address else ", headless"
+    return f"{target.host} is {service.host}{address}"
+
+
+def tell_route(outcome: Outcome, story: Story, rule: schemas.Source | None) -> None:
+    """Tell where the caller's sidecar takes the call, which rules let it pass by, and which one took it."""
+    if outcome.listener:
+        story.tell("listener", f"the sidecar takes it in chain {outcome.chain}", resource=outcome.listener)
+    for name, why in outcome.misses:
+        story.tell("rule", f"{name} does not match: {why}")
+    if outcome.route:
+        shares = ", ".join(f"{name} {weight}" for name, weight in outcome.clusters.items())
+        does = f"sends it to {shares}" if shares else (outcome.action.location or f"answers {outcome.status}")
+        story.tell("route", f"{outcome.route} {does}", resource=outcome.route_configuration, source=rule)
+    if outcome.action.mirrors:
+        copies = ", ".join(f"{share:.0%} to {name}" for name, share in outcome.action.mirrors)
+        story.tell("mirror", f"copies go out: {copies}")
+
+
+def verdict_of(outcome: Outcome) -> tuple[Verdict, str, int | None]:
+    """What becomes of the call as far as the caller's sidecar decides it: verdict, sentence, HTTP status."""
+    if outcome.denied:
+        return "denied", f"The sidecar of the caller denies it: {outcome.reason}.", outcome.status
+    if outcome.action.location:
+        return "redirected", f"It is redirected to {outcome.action.location}.", outcome.status
+    if outcome.status is not None:
+        reason = outcome.reason or "the rule says so"
+        return "answered", f"The mesh itself answers {outcome.status}: {reason}.", outcome.status
+    if not outcome.clusters:
+        return "refused", f"It is refused: {outcome.reason or 'nothing takes it'}.", None
+    if names.PASSTHROUGH_CLUSTER in outcome.clusters:
+        return "passthrough", "It leaves the mesh as it is: the destination is no service of the mesh.", None
+    shares = " or ".join(outcome.clusters)
+    return "allowed", f"It goes to {shares}.", None

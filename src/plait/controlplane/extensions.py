@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from typing import Annotated, Any
+from collections.abc import Collection, Iterator
 
-from fastapi import Body, FastAPI
+from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 
 from plait.ads.connections import Connections
+from plait.api import schemas
 from plait.controlplane.publisher import Publisher
 from plait.controlplane.reconcile import Reconciler
 
@@ -23,25 +24,27 @@ def add_extensions(
         return bundle
 
     @app.post("/plait/v1/wait")
-    async def wait(body: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
+    async def wait(request: schemas.WaitRequest) -> schemas.WaitAnswer:
         """Wait until every proxy that needs a revision holds it, at most `timeout` seconds."""
-        started, limit = time.monotonic(), float(body.get("timeout", 30))
+        started = time.monotonic()
         try:
-            async with asyncio.timeout(limit):
-                await reconciler.reached(int(body["revision"]))
+            async with asyncio.timeout(request.timeout):
+                await reconciler.reached(request.revision)
         except TimeoutError:
-            return {"proxies": [], "pending": ["control itself"], "refused": [], "seconds": limit}
-        needing = publisher.sent_since(int(body["revision"]))
-        left = await connections.settled(needing, max(0.0, limit - (time.monotonic() - started)))
-        refused = [
-            {"namespace": state.proxy.partition("/")[0], "name": state.proxy.partition("/")[2], "message": item.message}
-            for state in connections.states()
-            if state.proxy in needing
-            for item in state.refused
-        ]
-        return {
-            "proxies": sorted(needing),
-            "pending": sorted(left),
-            "refused": refused,
-            "seconds": time.monotonic() - started,
-        }
+            return schemas.WaitAnswer(pending=("control itself",), seconds=request.timeout)
+        needing = publisher.sent_since(request.revision)
+        left = await connections.settled(needing, max(0.0, request.timeout - (time.monotonic() - started)))
+        return schemas.WaitAnswer(
+            proxies=tuple(sorted(needing)),
+            pending=tuple(sorted(left)),
+            refused=tuple(_refusals(connections, needing)),
+            seconds=time.monotonic() - started,
+        )
+
+
+def _refusals(connections: Connections, proxies: Collection[str]) -> Iterator[schemas.RefusingProxy]:
+    for state in connections.states():
+        namespace, _, name = state.proxy.partition("/")
+        if state.proxy in proxies:
+            for item in state.refused:
+                yield schemas.RefusingProxy(namespace=namespace, name=name, message=item.message)

@@ -2,14 +2,11 @@
 
 import asyncio
 import contextlib
-import json
 import logging
 import signal
 import sys
-from dataclasses import dataclass
 from typing import Final
 
-import psutil
 import uvloop
 
 from plait.ads.connections import ConnectionCallbacks, Connections
@@ -20,11 +17,11 @@ from plait.api.app import create_app
 from plait.api.backend import Backend
 from plait.api.server import ApiServer
 from plait.controlplane.access import Access
-from plait.controlplane.addresses import mesh_range
 from plait.controlplane.admission import Admission
 from plait.controlplane.credentials import ServerCertificates
 from plait.controlplane.extensions import add_extensions
 from plait.controlplane.machines import Machines
+from plait.controlplane.mesh import Mesh, settled_mesh
 from plait.controlplane.metrics import MeshCollector, serve_metrics
 from plait.controlplane.objects import Objects
 from plait.controlplane.publisher import Publisher
@@ -35,6 +32,7 @@ from plait.controlplane.settings import ControlSettings
 from plait.controlplane.state import Endpoints, StateDirectory
 from plait.controlplane.views import Views
 from plait.controlplane.why import Why
+from plait.envoy.resource_set import ResourceSet
 from plait.errors import PlaitError, RefusedError
 from plait.identity.authority import CertificateAuthority, open_authority
 from plait.model.ids import ObjectName
@@ -44,40 +42,6 @@ from plait.store.sqlite import SqliteStore
 log = logging.getLogger(__name__)
 
 LOOPBACK: Final = "127.0.0.1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mesh:
-    """What a mesh keeps for life: its trust domain and the range of its workloads' addresses."""
-
-    trust_domain: str
-    address_range: str
-
-
-def settled_mesh(state: StateDirectory, settings: ControlSettings) -> Mesh:
-    """The mesh in that state directory; made at first use. Raises RefusedError if a flag contradicts it."""
-    file = state.control / "mesh.json"
-    if file.exists():
-        kept = Mesh(**json.loads(file.read_text()))
-        if "trust_domain" in settings.model_fields_set and settings.trust_domain != kept.trust_domain:
-            raise RefusedError(
-                f"the mesh in {state.root} has trust domain {kept.trust_domain}, not {settings.trust_domain}",
-                f"give --trust-domain {kept.trust_domain}, or use another state directory",
-            )
-        return kept
-    in_use = [
-        f"{address.address}/{address.netmask}"
-        for addresses in psutil.net_if_addrs().values()
-        for address in addresses
-        if address.netmask and "." in address.address
-    ]
-    mesh = Mesh(
-        trust_domain=settings.trust_domain,
-        address_range=settings.address_range or mesh_range(str(state.root), in_use),
-    )
-    values = {"trust_domain": mesh.trust_domain, "address_range": mesh.address_range}
-    state.write_private(file, json.dumps(values) + "\n")
-    return mesh
 
 
 def listen_address(text: str | None) -> tuple[str, int] | None:
@@ -135,8 +99,8 @@ class Control:
     def _forget(self, proxy: str) -> None:
         self.connections.forget(proxy)
 
-    def _send(self, proxy: str, resources: object, demand: frozenset[str]) -> None:
-        self.connections.publish(proxy, resources, demand=demand)  # type: ignore[arg-type]
+    def _send(self, proxy: str, resources: ResourceSet, demand: frozenset[str]) -> None:
+        self.connections.publish(proxy, resources, demand=demand)
 
     def _registered(self, proxy: str, node: str) -> bool:
         namespace, _, name = proxy.partition("/")
@@ -192,7 +156,7 @@ async def _serve_ads(control: Control, outside: tuple[str, int] | None) -> list[
 
 
 async def _serve_api(control: Control, outside: tuple[str, int] | None) -> None:
-    state, files = control.state, control.certificates.files
+    """Serve the API until the process is told to stop."""
     views = Views(
         control.publisher,
         control.connections,
@@ -200,7 +164,23 @@ async def _serve_api(control: Control, outside: tuple[str, int] | None) -> None:
         control.objects,
         trust_domain=control.mesh.trust_domain,
     )
-    backend = Backend(
+    app = create_app(_backend(control, views))
+    add_extensions(
+        app, control.reconciler, control.connections, control.publisher, bundle=control.authority.bundle.decode()
+    )
+    server = ApiServer(app)
+    server.add_unix(control.state.api_socket)
+    host, port = _listen(control, server, outside)
+    collector = MeshCollector(control.machines.edges.samples, views.gauges)
+    metrics_port = serve_metrics(collector, control.state.remembered_port("metrics"))
+    control.state.remember_port("metrics", metrics_port)
+    views.endpoints = _publish_endpoints(control, host, port, metrics_port)
+    await _until_stopped(control, server)
+
+
+def _backend(control: Control, views: Views) -> Backend:
+    """What the API asks of this process."""
+    return Backend(
         store=control.store,
         authenticate=control.access.authenticate,
         admission=control.admission.admit,
@@ -213,32 +193,25 @@ async def _serve_api(control: Control, outside: tuple[str, int] | None) -> None:
         join=control.access.join,
         create_token=control.access.create_token,
     )
-    app = create_app(backend)
-    add_extensions(
-        app, control.reconciler, control.connections, control.publisher, bundle=control.authority.bundle.decode()
-    )
-    server = ApiServer(app)
-    server.add_unix(state.api_socket)
-    wanted = outside[1] if outside and outside[1] else state.remembered_port("api")
+
+
+def _listen(control: Control, server: ApiServer, outside: tuple[str, int] | None) -> tuple[str, int]:
+    """Listen with TLS on loopback and on the address given; the host and port to reach the API at are remembered."""
+    certificate, key = control.certificates.files
+    wanted = outside[1] if outside and outside[1] else control.state.remembered_port("api")
     try:
-        _, port = server.add_tls(LOOPBACK, wanted, certificate=files[0], key=files[1])
+        _, port = server.add_tls(LOOPBACK, wanted, certificate=certificate, key=key)
     except RefusedError:
         if outside and outside[1]:
             raise
-        _, port = server.add_tls(LOOPBACK, 0, certificate=files[0], key=files[1])
-    state.remember_port("api", port)
+        _, port = server.add_tls(LOOPBACK, 0, certificate=certificate, key=key)
+    control.state.remember_port("api", port)
     control.access.api_port = port
-    host = LOOPBACK
-    if outside and outside[0] not in (LOOPBACK, "localhost"):
-        host = outside[0]
-        server.add_tls(host, port, certificate=files[0], key=files[1])
-        control.access.reached_at = f"{host}:{port}"
-    collector = MeshCollector(control.machines.edges.samples, views.gauges)
-    metrics_port = serve_metrics(collector, state.remembered_port("metrics"))
-    state.remember_port("metrics", metrics_port)
-    endpoints = _publish_endpoints(control, host, port, metrics_port)
-    views.endpoints = endpoints
-    await _until_stopped(control, server)
+    if outside is None or outside[0] in (LOOPBACK, "localhost"):
+        return LOOPBACK, port
+    server.add_tls(outside[0], port, certificate=certificate, key=key)
+    control.access.reached_at = f"{outside[0]}:{port}"
+    return outside[0], port
 
 
 def _publish_endpoints(control: Control, host: str, port: int, metrics_port: int) -> Endpoints:

@@ -35,17 +35,15 @@ def declare_workload(
     phase = notes.get("phase", "")
     kind = WorkloadKind.GATEWAY if notes.get("kind") == "gateway" else WorkloadKind.SIDECAR
     node = notes.get("node", "")
+    account = spec.service_account or _DEFAULT_ACCOUNT
+    identity = Identity(trust_domain=trust_domain, namespace=name.namespace, service_account=account)
     return DeclaredWorkload(
         workload=Workload(
             name=name,
             node=node,
             address=spec.address,
             machine_address=notes.get("machine-address", ""),
-            identity=Identity(
-                trust_domain=trust_domain,
-                namespace=name.namespace,
-                service_account=spec.service_account or _DEFAULT_ACCOUNT,
-            ),
+            identity=identity,
             labels=labels_of({**labels, **spec.labels}),
             ports=_ports(spec.ports, notes),
             services=_services(notes.get("services", "")),

@@ -145,6 +145,38 @@ def test_start_runs_many_under_one_client(machine: Machine, tmp_path: Path) -> N
     until(lambda: not any(name.startswith("many-") for name in machine.workloads()))
 
 
+def test_one_that_ends_does_not_end_the_others(machine: Machine, tmp_path: Path) -> None:
+    """The client of many stays until the last has ended, and passes on the first code that is not 0."""
+    file = tmp_path / "workloads.yaml"
+    file.write_text("workloads:\n- {name: short, command: [sh, -c, exit 3]}\n- {name: long, command: [sleep, '60']}\n")
+    with machine.running("start", "-f", str(file)) as client:
+        until(lambda: "short" not in machine.workloads() and "long" in machine.workloads())
+        time.sleep(0.5)
+        assert client.poll() is None
+        assert machine.workload("long")["phase"] == "Running"
+        client.terminate()
+        assert client.wait(30) == 3
+
+
+def test_a_second_signal_does_not_wait(machine: Machine) -> None:
+    """An app that ignores the first SIGINT gets the second one at once, and is not killed for living on."""
+    script = "n=0; trap 'n=$((n+1)); echo got $n; [ $n = 2 ] && exit 4' INT; echo up; while :; do sleep 0.05; done"
+    with machine.running("run", "--name", "stubborn", "--", "sh", "-c", script) as client:
+        assert client.stdout is not None
+        assert client.stdout.readline() == "up\n"
+        client.send_signal(signal.SIGINT)
+        assert client.stdout.readline() == "got 1\n"
+        client.send_signal(signal.SIGINT)
+        assert client.stdout.readline() == "got 2\n"
+        assert client.wait(20) == 4
+
+
+def test_detached_ones_that_end_at_once_pass_their_code(machine: Machine) -> None:
+    """--detach waits until the app is ready or has ended, and what it printed is kept."""
+    machine.plait("run", "--name", "brief", "--detach", "--", "sh", "-c", "echo said; exit 6", code=6)
+    assert (machine.state / "node/workloads/default_brief/app.log").read_text() == "said\n"
+
+
 def test_a_terminal_is_given_to_what_is_interactive(machine: Machine) -> None:
     """On a terminal, an app that serves nothing gets one of its own: job control, /dev/tty and its size."""
     pid, master = pty.fork()

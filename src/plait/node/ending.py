@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import logging
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from plait.errors import PlaitError
-from plait.node import admin, app
+from plait.node import admin, app, launches
 from plait.node.drain import drain
-from plait.node.lifecycle import IMPATIENCE
+from plait.node.lifecycle import IMPATIENCE, Life
 from plait.node.registration import Phase
 from plait.node.workload import Workload
 
@@ -39,18 +40,22 @@ class SidecarInbound:
 async def leave(workload: Workload, number: int, *, insisting: bool) -> None:
     """End a workload in order: callers first, then requests in flight, then the app by this signal.
 
-    `insisting` kills an app that stays. Otherwise the app may have meant to take no notice, and serves on.
+    `insisting` kills an app that stays. Otherwise the app may have meant to take no notice, and serves on. A second
+    signal of the user's does not wait for the first one's order.
     """
-    already = workload.life.phase is Phase.DRAINING
-    life = workload.life.draining(insisting=insisting)
-    if already or workload.ended.is_set():
-        workload.life = life
+    if workload.ended.is_set():
+        return
+    if workload.life.phase is Phase.DRAINING:
+        workload.life = workload.life.draining(insisting=insisting)
+        if not insisting:
+            await _signal(workload, number)
         return
     serving = workload.habitat is not None and workload.life.phase is Phase.RUNNING and _serves(workload)
     if serving:
-        await drain(SidecarInbound(workload), lambda: workload.live(life), grace=workload.context.settings.grace)
+        grace = workload.context.settings.grace
+        await drain(SidecarInbound(workload), lambda: workload.live(_draining(insisting)), grace=grace)
     else:
-        workload.life = life
+        workload.life = workload.life.draining(insisting=insisting)
     await _signal(workload, number)
     patience = workload.context.settings.grace if workload.life.insisting else IMPATIENCE
     if await _ended_within(workload, patience):
@@ -58,7 +63,11 @@ async def leave(workload: Workload, number: int, *, insisting: bool) -> None:
     if workload.life.insisting:
         await _signal(workload, signal.SIGKILL)
     else:
-        await workload.live(workload.life.survived())
+        await workload.live(Life.survived)
+
+
+def _draining(insisting: bool) -> Callable[[Life], Life]:
+    return lambda life: life.draining(insisting=insisting)
 
 
 async def clean_up(workload: Workload) -> None:
@@ -66,6 +75,8 @@ async def clean_up(workload: Workload) -> None:
     workload.life = workload.life if workload.life.code is not None else workload.life.exited(_FAILED)
     context = workload.context
     await workload.rest()
+    workload.remember()
+    context.relay.remove(workload.proxy, forget=False)
     try:
         await _withdraw(workload)
         await _end_launcher(workload)
@@ -76,8 +87,6 @@ async def clean_up(workload: Workload) -> None:
             await app.end_leftovers(workload.habitat, without=without)
         if workload.sidecar is not None:
             await workload.sidecar.stop()
-        workload.remember()
-        context.relay.remove(workload.proxy, forget=False)
         if context.network is not None and workload.habitat is not None and workload.habitat.netns:
             await asyncio.to_thread(context.network.remove, str(workload.name))
         context.ports.release(workload.proxy)
@@ -124,7 +133,11 @@ async def _withdraw(workload: Workload) -> None:
 
 async def _end_launcher(workload: Workload) -> None:
     """End a launcher that still holds its app or runs it, telling its client why."""
-    launch, failure = workload.launch, workload.failure
+    failure = workload.failure
+    if workload.launch is None and workload.spawned is not None:
+        with contextlib.suppress(PlaitError):
+            workload.launch = await launches.attach(workload.directory.launcher, workload.spawned)
+    launch = workload.launch
     if launch is None:
         return
     why = {"problem": failure.problem, "remedy": failure.remedy} if failure is not None else {}

@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import os
+import resource
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -46,8 +47,15 @@ class SidecarPlan:
     def launch_document(self) -> dict[str, Any]:
         """How the launcher becomes this Envoy."""
         uid = self.uid
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         confinement = Confinement(
-            netns=self.netns, files=self.files, uid=uid, gid=uid or 0, groups=() if uid is None else (uid,), umask=0o077
+            netns=self.netns,
+            files=self.files,
+            uid=uid,
+            gid=uid or 0,
+            groups=() if uid is None else (uid,),
+            limits={resource.RLIMIT_NOFILE: (most, most)},
+            umask=0o077,
         )
         return {
             **confinement.document(),
@@ -145,7 +153,11 @@ class Sidecar:
             self.restarts += 1
             log.warning("the sidecar of %s ended; starting it again in %.1f s", self.plan.proxy, pause)
             await asyncio.sleep(pause)
-            await self._spawn()
+            try:
+                await self._spawn()
+            except OSError as error:
+                self.process = None
+                log.warning("the sidecar of %s cannot be started: %s", self.plan.proxy, error)
 
 
 def trim(path: Path) -> None:

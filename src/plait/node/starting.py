@@ -111,10 +111,10 @@ async def _hold(workload: Workload, start: Start) -> None:
         "idle": bool(workload.spec.gateway),
     }
     try:
-        process = launches.spawn(document, start.stdio.fds, client=start.client)
+        workload.spawned = launches.spawn(document, start.stdio.fds, client=start.client)
     finally:
         start.close()
-    workload.launch = await launches.attach(directory.launcher, process)
+    workload.launch = await launches.attach(directory.launcher, workload.spawned)
     workload.do(_follow(workload, workload.launch))
 
 
@@ -170,7 +170,7 @@ async def _warm(workload: Workload, identity: Svid) -> None:
     workload.use(identity)
     workload.do(workload.context.certificates.renewals(workload.account, identity, workload.use))
     workload.do(workload.registrar.keep_up())
-    workload.do(workload.live(workload.life.warming()))
+    workload.do(workload.live(Life.warming))
     try:
         await workload.context.relay.warm(workload.proxy, workload.context.settings.warm_within)
     except PlaitError as error:
@@ -213,7 +213,7 @@ def _started(workload: Workload, message: dict[str, Any]) -> None:
     if not workload.environment and pid:
         workload.environment = environment_of(pid)
     workload.tell("started", pid=pid)
-    workload.do(workload.live(workload.life.running(pid)))
+    workload.do(workload.live(lambda life: life.running(pid)))
     workload.do(watch.readiness(workload))
     workload.do(watch.protocols(workload))
     if message.get("pending"):

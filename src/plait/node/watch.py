@@ -18,6 +18,8 @@ _LOOK_FIRST: Final = 0.05
 _LOOK_LATER: Final = 2.0
 _LOOK_OFTEN_FOR: Final = 10.0
 _GATEWAY_EVERY: Final = 0.5
+_LIVES_FOR: Final = 0.3
+"""Seconds after which an app that cannot be asked counts as ready: one that fails at its start has failed by then."""
 
 
 async def readiness(workload: Workload) -> None:
@@ -30,12 +32,15 @@ async def readiness(workload: Workload) -> None:
     port = ports[0].number if ports else 0
     dial = dial_in(workload.settled().netns)
     known = probes.Readiness(ready=workload.life.answering)
+    if probe.kind == "none":
+        await asyncio.sleep(_LIVES_FOR)
     while True:
         if workload.life.phase is Phase.RUNNING:
             result = await probes.check(probe, port, dial=dial, execute=lambda command: _execute(workload, command))
             known = known.after(result)
             workload.probe_result = known.reason
-            await workload.live(workload.life.probed(answering=known.ready))
+            ready = known.ready
+            await workload.live(lambda life, ready=ready: life.probed(answering=ready))
         if probe.kind == "none":
             return
         await asyncio.sleep(known.pause)
@@ -44,7 +49,7 @@ async def readiness(workload: Workload) -> None:
 async def _gateway_readiness(workload: Workload) -> None:
     while True:
         live = workload.sidecar is not None and await workload.sidecar.live()
-        await workload.live(workload.life.probed(answering=live))
+        await workload.live(lambda life, live=live: life.probed(answering=live))
         await asyncio.sleep(_GATEWAY_EVERY)
 
 

@@ -7,7 +7,8 @@ on this object, and what it decides is in `lifecycle`. All that outlives the age
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine
+import subprocess
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from plait.errors import PlaitError, RefusedError
@@ -47,6 +48,7 @@ class Workload:
         self.habitat: Habitat | None = None
         self.sidecar: Sidecar | None = None
         self.launch: launches.Launch | None = None
+        self.spawned: subprocess.Popen[bytes] | None = None
         self.protocols: dict[int, Protocol] = {}
         self.ports: tuple[int, ...] = ()
         self.environment = dict(spec.env)
@@ -111,9 +113,10 @@ class Workload:
         """Tell that callers may be sent to it."""
         self.tell("ready", address=self.settled().address, pid=self.life.pid)
 
-    async def live(self, life: Life) -> None:
+    async def live(self, change: Callable[[Life], Life]) -> None:
         """Enter the next state of its life, and let others know."""
-        before, self.life = self.life, life
+        before, life = self.life, change(self.life)
+        self.life = life
         if before == life:
             return
         await self.publish()

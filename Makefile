@@ -1,7 +1,9 @@
 # What people run. `make demo` and `make test` need nothing but Python 3.11 (venv, pip), make and git.
 PYTEST = .venv/bin/python -m pytest -q
+UNIT = $(PYTEST) -n 2 --dist loadfile -m "not integration and not long"
 RUNTIME_PACKAGES = nftables=nft iproute2=ip
-TEST_PACKAGES = kubernetes-client=kubectl
+TEST_PACKAGES = kubernetes-client=kubectl curl=curl socat=socat iptables=iptables openssl=openssl
+BENCH_PACKAGES = wrk=wrk nginx-light=nginx
 
 .PHONY: setup setup-test demo test all-tests check fix golden bench docs clean
 
@@ -16,15 +18,17 @@ demo: setup
 
 test: setup-test
 	@$(MAKE) --no-print-directory check-static
-	$(PYTEST) -m "not long"
+	$(UNIT)
+	$(PYTEST) -m "integration and not long"
 
 all-tests: setup-test
 	@$(MAKE) --no-print-directory check-static
-	$(PYTEST)
+	$(UNIT)
+	$(PYTEST) -m "integration or long"
 
 check: setup-test
 	@$(MAKE) --no-print-directory check-static
-	$(PYTEST) -m "not integration and not long"
+	$(UNIT)
 
 .PHONY: check-static
 check-static: typings/.complete
@@ -42,7 +46,8 @@ fix: setup
 golden: setup
 	PLAIT_UPDATE_GOLDEN=1 $(PYTEST) tests/compiler
 
-bench: setup
+bench:
+	@tools/setup.sh $(RUNTIME_PACKAGES) $(BENCH_PACKAGES)
 	.venv/bin/python -m bench
 
 docs: setup

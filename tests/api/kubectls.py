@@ -33,6 +33,9 @@ def _debian() -> Path | None:
     if not _DEBIAN.exists() and shutil.which("apt-get") and shutil.which("dpkg"):
         _UNPACKED.mkdir(parents=True, exist_ok=True)
         _run("apt-get", "download", "-qq", "kubernetes-client")
+        if not list(_UNPACKED.glob("*.deb")) and os.geteuid() == 0:
+            _run("apt-get", "update", "-qq")
+            _run("apt-get", "download", "-qq", "kubernetes-client")
         for package in _UNPACKED.glob("*.deb"):
             _run("dpkg", "-x", str(package), str(_UNPACKED))
             package.unlink()

@@ -14,6 +14,8 @@ from plait.api.app import create_app
 from plait.api.client import Client
 from plait.api.server import ApiServer
 from plait.errors import RefusedError
+from plait.store.sqlite import SqliteStore
+from tests.api.objects import namespace, service
 from tests.api.serving import TOKEN, backend, certificate_files, serving
 
 SERVICES = "/api/v1/namespaces/default/services"
@@ -106,3 +108,18 @@ def test_a_server_can_be_stopped_before_it_serves(tmp_path: Path) -> None:
     server.add_unix(tmp_path / "api.sock")
     server.stop()
     asyncio.run(asyncio.wait_for(server.serve(), 5))
+
+
+def test_objects_survive_their_server(tmp_path: Path) -> None:
+    """Over a store in a file, what was applied is there again after a restart, and watches from before must list."""
+    seen: object = None
+    for start in range(2):
+        store = SqliteStore.open(tmp_path / "store")
+        with serving(tmp_path, backend(store)) as server, Client(f"unix://{server.socket}") as client:
+            if start == 0:
+                client.apply([namespace("shop"), service(namespace="shop")])
+                seen = client.get("/api/v1/services")
+            else:
+                assert client.get("/api/v1/services") == seen
+                assert client.apply([service(namespace="shop")])["results"][0]["result"] == "unchanged"
+        asyncio.run(store.close())

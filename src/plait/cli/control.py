@@ -11,7 +11,7 @@ def build_parser() -> arguments.Parser:
         "control",
         "Run the control plane: API, certificate authority, configuration of the sidecars.",
         "Each option may be given as a variable too: PLAIT_LISTEN, PLAIT_TRUST_DOMAIN, PLAIT_CA_CERT, PLAIT_CA_KEY,\n"
-        "PLAIT_PERMISSIVE.",
+        "PLAIT_PERMISSIVE, PLAIT_LEAF_TTL (how long workloads' certificates live, 24h).",
     )
     up.add_control_options(parser)
     return parser

@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -19,6 +20,7 @@ from plait.controlplane.objects import Objects
 from plait.controlplane.seed import ROOT_NAMESPACE, object_of
 from plait.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError
 from plait.identity.authority import CertificateAuthority
+from plait.identity.certificates import LEAF_LIFE
 from plait.identity.spiffe import node_id
 from plait.model.ids import Identity
 
@@ -61,12 +63,14 @@ class Machines:
         trust_domain: str,
         mesh_range: str,
         reached: Callable[[int], Awaitable[None]],
+        leaf_life: timedelta = LEAF_LIFE,
     ) -> None:
         self._objects = objects
         self._authority = authority
         self._trust_domain = trust_domain
         self._mesh_range = mesh_range
         self._reached = reached
+        self._leaf_life = leaf_life
         self.edges = Edges()
 
     async def admit(self, node: str, csr: str, allow: str, *, address: str, local: bool) -> Membership:
@@ -135,7 +139,7 @@ class Machines:
         machine = await self._node(node)
         self._check_allowed(machine, namespace, service_account)
         identity = Identity(trust_domain=self._trust_domain, namespace=namespace, service_account=service_account)
-        return self._authority.sign(request, str(identity))
+        return self._authority.sign(request, str(identity), ttl=self._leaf_life)
 
     async def register(self, node: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
         """Write a workload's WorkloadEntry, with the account and the services it names if they are missing."""

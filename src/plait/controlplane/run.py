@@ -5,6 +5,7 @@ import contextlib
 import logging
 import signal
 import sys
+from datetime import timedelta
 from typing import Final
 
 import uvloop
@@ -59,7 +60,15 @@ def listen_address(text: str | None) -> tuple[str, int] | None:
 class Control:
     """The parts of the control process."""
 
-    def __init__(self, state: StateDirectory, store: SqliteStore, authority: CertificateAuthority, mesh: Mesh) -> None:
+    def __init__(
+        self,
+        state: StateDirectory,
+        store: SqliteStore,
+        authority: CertificateAuthority,
+        mesh: Mesh,
+        *,
+        leaf_life: timedelta,
+    ) -> None:
         self.state = state
         self.store = store
         self.authority = authority
@@ -89,6 +98,7 @@ class Control:
             trust_domain=mesh.trust_domain,
             mesh_range=mesh.address_range,
             reached=self.reconciler.reached,
+            leaf_life=leaf_life,
         )
         self.access = Access(
             self.objects, self.machines, owner_token=state.owner_token(), fingerprint=authority.fingerprint
@@ -116,7 +126,7 @@ async def serve(settings: ControlSettings) -> None:
     given = (settings.ca_cert, settings.ca_key) if settings.ca_cert and settings.ca_key else None
     authority = open_authority(state.authority, mesh.trust_domain, given=given)
     store = SqliteStore.open(state.database)
-    control = Control(state, store, authority, mesh)
+    control = Control(state, store, authority, mesh, leaf_life=settings.leaf_ttl)
     await seed(store, control.admission.finish, strict=not settings.permissive)
     await control.reconciler.start()
     outside = listen_address(settings.listen)

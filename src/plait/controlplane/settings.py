@@ -1,10 +1,19 @@
 """Settings of the control process; each may also come from the environment as PLAIT_<NAME>."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
+from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from plait.errors import RefusedError
+from plait.identity.certificates import LEAF_LIFE
+from plait.resources.formats import duration_seconds
+
+SHORTEST_LEAF: Final = 60.0
+LONGEST_LEAF: Final = 7 * 86400.0
 
 
 def default_state_directory() -> Path:
@@ -13,6 +22,15 @@ def default_state_directory() -> Path:
         return Path("/var/lib/plait")
     base = os.environ.get("XDG_STATE_HOME")
     return (Path(base) if base else Path.home() / ".local" / "state") / "plait"
+
+
+def _leaf_life(value: Any) -> timedelta:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else duration_seconds(str(value))
+    if seconds is None or not SHORTEST_LEAF <= seconds <= LONGEST_LEAF:
+        raise RefusedError(
+            f"PLAIT_LEAF_TTL: {value!r} is no life for a certificate", "give 1m to 168h, for example 24h"
+        )
+    return timedelta(seconds=seconds)
 
 
 class ControlSettings(BaseSettings):
@@ -28,6 +46,9 @@ class ControlSettings(BaseSettings):
     ca_cert: Path | None = Field(default=None, description="certificate of an authority to sign the intermediate")
     ca_key: Path | None = Field(default=None, description="key of that authority")
     permissive: bool = Field(default=False, description="do not write the mesh-wide STRICT PeerAuthentication")
+    leaf_ttl: Annotated[timedelta, BeforeValidator(_leaf_life)] = Field(
+        default=LEAF_LIFE, description="how long workloads' certificates live; they are renewed before half of it"
+    )
     address_range: str | None = Field(
         default=None, description="10.N.0.0/16 that workload addresses of a new mesh come from"
     )

@@ -26,6 +26,7 @@ def summary(workload: Workload) -> dict[str, Any]:
         "pids": [pid for pid in (life.pid, workload.envoy_pid) if pid],
         "sidecarRestarts": workload.sidecar.restarts if workload.sidecar is not None else 0,
         "owner": workload.owner.uid,
+        "steps": dict(workload.steps),
         "command": list(workload.spec.command),
     }
 

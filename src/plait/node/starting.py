@@ -83,10 +83,9 @@ async def _guarded(workload: Workload, start: Start) -> None:
 
 
 async def _begin(workload: Workload, start: Start) -> None:
-    context = workload.context
     async with asyncio.TaskGroup() as group:
         group.create_task(_hold(workload, start))
-        certificate = group.create_task(context.certificates.obtain(workload.account))
+        certificate = group.create_task(_obtain(workload))
         group.create_task(_settle(workload))
     await _warm(workload, certificate.result())
     document = workload.place.document(
@@ -98,6 +97,12 @@ async def _begin(workload: Workload, start: Start) -> None:
     )
     if workload.launch is not None:
         await workload.launch.order(do="start", document=document)
+
+
+async def _obtain(workload: Workload) -> Svid:
+    identity = await workload.context.certificates.obtain(workload.account)
+    workload.done("certificate")
+    return identity
 
 
 async def _hold(workload: Workload, start: Start) -> None:
@@ -115,6 +120,7 @@ async def _hold(workload: Workload, start: Start) -> None:
     finally:
         start.close()
     workload.launch = await launches.attach(directory.launcher, workload.spawned)
+    workload.done("launcher")
     workload.do(_follow(workload, workload.launch))
 
 
@@ -129,6 +135,7 @@ async def _settle(workload: Workload) -> None:
         listeners = (await context.mesh.refresh()).gateways.get(workload.gateway, ()) if spec.gateway else ()
         workload.habitat = context.ports.settle(spec, read_json(kept), listeners=listeners)
         write_json(kept, {"ports": list(workload.habitat.own_ports())})
+    workload.done("place")
     async with asyncio.TaskGroup() as group:
         group.create_task(_introduce(workload))
         group.create_task(_start_sidecar(workload))
@@ -137,12 +144,14 @@ async def _settle(workload: Workload) -> None:
 async def _introduce(workload: Workload) -> None:
     """Register it; while control is away, it starts with what its sidecar held last."""
     told = await workload.publish()
+    workload.done("registered")
     workload.context.relay.add(workload.proxy, workload.hosts(), resume=not told)
 
 
 async def _start_sidecar(workload: Workload) -> None:
     workload.sidecar = Sidecar(_plan(workload), lambda process: _sidecar_changed(workload, process))
     await workload.sidecar.start()
+    workload.done("sidecar")
 
 
 def _plan(workload: Workload) -> SidecarPlan:
@@ -175,6 +184,7 @@ async def _warm(workload: Workload, identity: Svid) -> None:
         await workload.context.relay.warm(workload.proxy, workload.context.settings.warm_within)
     except PlaitError as error:
         raise _cold(workload, error) from error
+    workload.done("warm")
 
 
 def _cold(workload: Workload, error: PlaitError) -> PlaitError:
@@ -212,6 +222,7 @@ def _started(workload: Workload, message: dict[str, Any]) -> None:
     pid = int(message["pid"])
     if not workload.environment and pid:
         workload.environment = environment_of(pid)
+    workload.done("app")
     workload.tell("started", pid=pid)
     workload.do(workload.live(lambda life: life.running(pid)))
     workload.do(watch.readiness(workload))

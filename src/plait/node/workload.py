@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import subprocess
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -55,6 +56,7 @@ class Workload:
         self.probe_result = ""
         self.failure: PlaitError | None = None
         self.identity: Svid | None = None
+        self.steps: dict[str, float] = {}
         self.directory = context.directory.workload(spec.name)
         self.account = Account.of(spec.name, spec.service_account, self.directory)
         self.registrar = Registrar(context.control, spec.name.namespace, spec.name.name)
@@ -63,6 +65,7 @@ class Workload:
         self.ended = asyncio.Event()
         self.finished = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._created = time.monotonic()
 
     @property
     def name(self) -> ObjectName:
@@ -102,6 +105,10 @@ class Workload:
         """Hand its Envoy this certificate, and the roots that are trusted now."""
         self.identity = identity
         self.context.relay.set_secrets(self.proxy, secrets(identity, self.context.bundle()))
+
+    def done(self, step: str) -> None:
+        """Note how long after its request a step of its start was done."""
+        self.steps[step] = round(time.monotonic() - self._created, 4)
 
     def tell(self, event: str, **facts: Any) -> None:
         """Tell everybody who listens."""

@@ -219,20 +219,20 @@ class Load:
 LOAD = """
 import http.client, sys, threading, time, urllib.parse
 stop = threading.Event(); total = 0; lost = []
-def calls():
+def calls(path):
     global total
     connection = None
     while not stop.is_set():
         try:
             connection = connection or http.client.HTTPConnection("{url}", 80, timeout=10)
-            connection.request("GET", "/")
+            connection.request("GET", path)
             answer = connection.getresponse(); body = answer.read()
             if answer.status != 200: lost.append(f"{{answer.status}} {{body[:80]!r}}")
         except Exception as error:
             lost.append(repr(error)); connection = None
         total += 1
         time.sleep(0.002)
-threads = [threading.Thread(target=calls) for _ in range(4)]
+threads = [threading.Thread(target=calls, args=(path,)) for path in ("/", "/", "/", "/slow", "/slow")]
 [thread.start() for thread in threads]
 print("started", flush=True)
 sys.stdin.readline(); stop.set()
@@ -242,7 +242,7 @@ print(total, len(lost), lost[:3])
 
 
 def test_a_rolling_restart_loses_nothing(stopping: Machine) -> None:
-    """Servers that are stopped and started in turn under load lose no request, without any retry of the caller."""
+    """Servers stopped and started in turn lose no request, quick or of a second, without any retry of the caller."""
     for name in ("roll-1", "roll-2"):
         serve(stopping, name, service="roll")
     with Load(stopping, "roll") as load:
@@ -253,6 +253,19 @@ def test_a_rolling_restart_loses_nothing(stopping: Machine) -> None:
         total, lost, first = load.result()
     assert lost == 0, (total, first)
     assert total > 500
+
+
+def test_an_app_that_is_ending_can_still_call(stopping: Machine) -> None:
+    """The sidecar leaves after the app: what an app does on SIGTERM works as before."""
+    serve(stopping, "last", service="last")
+    script = "trap 'curl -sS -m 5 http://last/; exit 0' TERM; echo up; while :; do sleep 0.05; done"
+    flags = ("--name", "leaver", "--service", "leaver:80", "--port", "8000/tcp", "--probe", "exec:true")
+    with stopping.running("run", *flags, "--", "sh", "-c", script) as client:
+        assert client.stdout is not None
+        assert client.stdout.readline() == "up\n"
+        client.terminate()
+        assert client.stdout.read().startswith("last ")
+        assert client.wait(20) == 0
 
 
 def test_a_gateway_has_an_address_of_its_own(stopping: Machine) -> None:

@@ -16,22 +16,21 @@ setup-test:
 demo: setup
 	@.venv/bin/plait demo
 
-test: setup-test
-	@$(MAKE) --no-print-directory check-static
+test: check-static
 	$(UNIT)
 	$(PYTEST) -m "integration and not long"
 
-all-tests: setup-test
-	@$(MAKE) --no-print-directory check-static
+all-tests: check-static
 	$(UNIT)
 	$(PYTEST) -m "integration or long"
 
-check: setup-test
-	@$(MAKE) --no-print-directory check-static
+check: check-static
 	$(UNIT)
 
+# A prerequisite, not a command, of all that tests: whatever is asked for together, the types are checked once.
 .PHONY: check-static
 check-static: typings/.complete
+	@mkdir -p build
 	.venv/bin/ruff format --check -q .
 	.venv/bin/ruff check -q .
 	.venv/bin/codespell -q 3 src tests docs examples bench README.md ARCHITECTURE.md CONTRIBUTING.md
@@ -53,8 +52,7 @@ bench:
 docs: setup
 	.venv/bin/python tools/reference.py
 
-typings/.complete: tools/stubs.py uv.lock $(shell grep -rl --include=*.py _pb2 src tests 2>/dev/null)
-	@mkdir -p build
+typings/.complete: tools/stubs.py uv.lock $(shell grep -rl --include=*.py _pb2 src tests 2>/dev/null) | setup-test
 	.venv/bin/python tools/stubs.py
 
 clean:

@@ -3,6 +3,8 @@
 import json
 import time
 
+import psutil
+
 from bench import processes
 from bench.mesh import REPOSITORY, Mesh
 from bench.rows import Row
@@ -20,6 +22,7 @@ def memory(mesh: Mesh) -> list[Row]:
     mesh.plait("start", "-f", "workloads.yaml", "--detach", folder=SHOP)
     time.sleep(SETTLE)
     control, node = (processes.memory([mesh.pid(name)]) for name in ("control", "node"))
+    launchers = processes.memory(_launchers(mesh.pid("node")))
     both = control + node
     sidecars = sidecar_memory(mesh)
     return [
@@ -31,6 +34,7 @@ def memory(mesh: Mesh) -> list[Row]:
             must=f"< {LIMIT:.0f}",
             holds=both.resident < LIMIT,
         ),
+        Row(name="memory of the shop's launchers together, PSS", value=launchers.proportional, unit="MB"),
         Row(name="memory of a sidecar in the shop, anonymous", value=sidecars, unit="MB"),
     ]
 
@@ -40,3 +44,9 @@ def sidecar_memory(mesh: Mesh) -> float:
     rows = json.loads(mesh.plait("get", "workloads", "-n", "shop", "-o", "json"))
     pids = [pid for row in rows for pid in row["pids"] if processes.executable(pid) == "envoy"]
     return processes.memory(pids).anonymous / max(1, len(pids))
+
+
+def _launchers(node: int) -> list[int]:
+    """The small processes that own the apps, one a workload."""
+    children = psutil.Process(node).children()
+    return [child.pid for child in children if any("plait.node.launcher" in word for word in child.cmdline())]

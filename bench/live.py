@@ -27,6 +27,10 @@ DOMAIN = "cluster.local"
 _PATIENCE = 30.0
 
 
+def _everyone(_proxy: str, _node: str) -> bool:
+    return True
+
+
 class Control:
     """The part of the control process that a change passes through."""
 
@@ -36,7 +40,7 @@ class Control:
         callbacks = ConnectionCallbacks(
             connect=self.publisher.connect, disconnect=self.publisher.disconnect, demand=self.publisher.demand
         )
-        self.connections = Connections(trust_domain=DOMAIN, registered=lambda *_: True, callbacks=callbacks)
+        self.connections = Connections(trust_domain=DOMAIN, registered=_everyone, callbacks=callbacks)
 
     def _send(self, proxy: str, resources: ResourceSet, demand: frozenset[str]) -> None:
         self.connections.publish(proxy, resources, demand=demand)

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +59,7 @@ class Mesh:
 
 
 @contextmanager
-def mesh(state: Path) -> Iterator[Mesh]:
+def mesh(state: Path) -> Generator[Mesh]:
     """A mesh, while it is needed."""
     running = Mesh(state=state)
     running.plait("up", "--detach")

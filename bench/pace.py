@@ -100,6 +100,12 @@ class Run:
         else:
             self.failed += 1
 
+    def close(self) -> None:
+        """Close every connection."""
+        self.poll.close()
+        for connection in self.connections.values():
+            connection.socket.close()
+
     def report(self) -> dict[str, float]:
         """What was measured, milliseconds."""
         ordered = sorted(self.latencies)
@@ -116,6 +122,7 @@ def main(arguments: Sequence[str]) -> None:
     address, port, host, rate, seconds = arguments
     run = Run((address, int(port)), host, float(rate), float(seconds))
     run.drive()
+    run.close()
     sys.stdout.write(json.dumps(run.report()) + "\n")
 
 

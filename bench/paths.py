@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from subprocess import Popen
+from typing import Any
 
 from bench import load, processes, upstream
 from bench.mesh import Mesh
@@ -149,15 +150,15 @@ def plait(mesh: Mesh, folder: Path) -> PathUnderTest:
     return made
 
 
-def _documents() -> list[dict[str, object]]:
-    service = {
+def _documents() -> list[dict[str, Any]]:
+    service: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": "web", "namespace": "default"},
         "spec": {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80, "targetPort": upstream.PORT}]},
     }
     caller = f"{DOMAIN}/ns/default/sa/client"
-    policy = {
+    policy: dict[str, Any] = {
         "apiVersion": "security.istio.io/v1",
         "kind": "AuthorizationPolicy",
         "metadata": {"name": "web", "namespace": "default"},

@@ -6,7 +6,7 @@ capture. All hang on one bridge, as Plait's workloads hang on the mesh's.
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,7 +65,7 @@ class Places:
 
 
 @contextmanager
-def places(folder: Path) -> Iterator[Places]:
+def places(folder: Path) -> Generator[Places]:
     """The bench's network, while it is needed."""
     mesh_id = f"b{os.getpid() % 0xFFFFFF:x}"
     network = MachineNetwork(mesh_id, _free_range(mesh_id), state=folder / "network.json")

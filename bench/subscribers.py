@@ -15,6 +15,7 @@ from bench import control
 from bench.streams import answer, subscriptions
 from plait.ads.transport import TlsIdentity, channel
 
+Call = grpc.aio.StreamStreamCall[discovery_pb2.DeltaDiscoveryRequest, discovery_pb2.DeltaDiscoveryResponse]
 METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 
 
@@ -28,7 +29,7 @@ async def hold(port: str, line: str) -> None:
             request_serializer=discovery_pb2.DeltaDiscoveryRequest.SerializeToString,
             response_deserializer=discovery_pb2.DeltaDiscoveryResponse.FromString,
         )
-        call: grpc.aio.StreamStreamCall = method()
+        call: Call = method()
         first, *others = subscriptions(control.CALLED)
         first.node.id = proxy
         for request in (first, *others):

@@ -1,0 +1,89 @@
+"""What the generators of load tell."""
+
+import http.server
+import threading
+
+import pytest
+
+from bench import load, pace, processes
+
+WRK = """Running 4s test @ http://240.240.0.10:80/
+  1 threads and 32 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency     5.61ms    2.61ms  42.51ms   80.10%
+  Latency Distribution
+     50%  912.00us
+     75%    6.55ms
+     90%    8.46ms
+     99%    1.25s
+  23431 requests in 4.01s, 27.00MB read
+Requests/sec:   5838.21
+Transfer/sec:      6.73MB
+"""
+
+
+def test_wrk_is_read_in_milliseconds() -> None:
+    """Every unit that wrk prints becomes milliseconds."""
+    outcome = load.parse_wrk(WRK)
+
+    assert (outcome.requests, outcome.failed, outcome.per_second) == (23431, 0, 5838.21)
+    assert (outcome.p50, outcome.p99) == (pytest.approx(0.912), pytest.approx(1250))
+
+
+def test_refused_and_broken_requests_of_wrk_are_failures() -> None:
+    """Statuses other than 2xx and socket errors are added up."""
+    lines = "  Socket errors: connect 1, read 2, write 0, timeout 3\n  Non-2xx or 3xx responses: 30\n"
+
+    assert load.parse_wrk(WRK + lines).failed == 36
+
+
+def test_unexpected_words_of_wrk_are_shown() -> None:
+    """A wrk that says something else is quoted, not guessed at."""
+    with pytest.raises(RuntimeError, match="unable to connect"):
+        load.parse_wrk("unable to connect to 240.240.0.10:80")
+
+
+def test_memory_is_read_from_the_rollup() -> None:
+    """Kilobytes of the kernel become megabytes."""
+    text = "00400000-7ffd [rollup]\nRss:    2000 kB\nPss:  1000 kB\nPss_Anon: 1 kB\nAnonymous:  500 kB\n"
+
+    memory = processes.parse_rollup(text)
+
+    assert (memory.resident, memory.proportional, memory.anonymous) == (2.048, 1.024, 0.512)
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """Answers the first requests and refuses the later ones."""
+
+    protocol_version = "HTTP/1.1"
+    served = 0
+
+    def do_GET(self) -> None:
+        """Answer."""
+        type(self).served += 1
+        self.send_response(200 if type(self).served <= 30 else 503)
+        self.send_header("Content-Length", "3")
+        self.end_headers()
+        self.wfile.write(b"yes")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_a_paced_run_sends_its_plan_and_counts_refusals() -> None:
+    """40 requests at a fixed rate: 30 are answered, 10 fail, latencies are those of the answered."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    run = pace.Run(("127.0.0.1", server.server_address[1]), "web", rate=400, seconds=0.1)
+    try:
+        run.drive()
+        report = run.report()
+    finally:
+        run.close()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    assert (report["requests"], report["failed"]) == (30, 10)
+    assert 0 < report["p50"] <= report["p99"]

@@ -5,6 +5,7 @@ It takes what the stream writes, keeps it, and answers when told to: `ack`, or `
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from envoy.service.discovery.v3 import discovery_pb2
 
@@ -59,9 +60,9 @@ class FakeEnvoy:
         self.events: list[Event] = []
         self.received: list[Received] = []
 
-    def request(self, type_url: str, **fields: object) -> "FakeEnvoy":
+    def request(self, type_url: str, **fields: Any) -> "FakeEnvoy":
         """Send a request with these fields."""
-        request = discovery_pb2.DeltaDiscoveryRequest(type_url=type_url, **fields)  # pyright: ignore
+        request = discovery_pb2.DeltaDiscoveryRequest(type_url=type_url, **fields)
         self.events.extend(self.stream.receive(request))
         return self
 
@@ -131,9 +132,9 @@ class FakeEnvoy:
                 self.ack()
         raise AssertionError("the stream never comes to rest")
 
-    def publish(self, *resources: tuple[str, Entry], **options: object) -> "FakeEnvoy":
+    def publish(self, *resources: tuple[str, Entry], **options: Any) -> "FakeEnvoy":
         """Publish a set of these resources on the stream."""
-        self.stream.publish(made_set(*resources), **options)  # pyright: ignore
+        self.stream.publish(made_set(*resources), **options)
         return self
 
     def expect_nothing(self) -> None:

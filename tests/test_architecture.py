@@ -65,7 +65,7 @@ def test_no_function_is_too_long():
 
 
 def test_every_name_of_a_module_says_what_is_in_it():
-    """No utils, helpers, common or SomethingManager, which collect what has no place; Kubernetes' field Manager is one."""
+    """No utils, helpers, common or SomethingManager, which collect what has no place (a field's Manager is a word)."""
     modules = [file.parent.name if file.stem == "__init__" else file.stem for file in FILES]
 
     assert [name for name in modules if SAYS_NOTHING.search(name)] == []

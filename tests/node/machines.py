@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -46,9 +46,9 @@ class Machine:
         """Do something on this machine."""
         return netns.within(self.path, action)
 
-    def place(self, name: str = "default/app", **wanted: object) -> Place:
+    def place(self, name: str = "default/app", **wanted: Any) -> Place:
         """A workload's place on this machine."""
-        spec = PlaceSpec(name=name, envoy_uid=ENVOY_UID, **wanted)  # type: ignore[arg-type]
+        spec = PlaceSpec(name=name, envoy_uid=ENVOY_UID, **wanted)
         return self.here(lambda: self.network.create(spec))
 
     def serve(self, path: str, port: int, says: str = "", *, host: str = "0.0.0.0", uid: int = 0) -> None:

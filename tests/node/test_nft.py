@@ -1,7 +1,9 @@
 """The rendered rules, other firewalls, resolv.conf: text in, text out."""
 
+import dataclasses
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -60,7 +62,7 @@ def test_rules_replace_the_whole_table():
 
 def test_gateway_place_redirects_nothing():
     """Without capture only DNS is led elsewhere."""
-    text = nft.render_workload(WorkloadRules(**{**_fields(RULES), "capture": False}))  # type: ignore[arg-type]
+    text = nft.render_workload(dataclasses.replace(RULES, capture=False))
     assert "redirect" not in text
     assert "dnat ip to 10.5.0.1:15053" in text
 
@@ -83,7 +85,12 @@ def test_nft_accepts_what_is_rendered(tmp_path: Path, text: str):
 def test_published_ports_of_other_meshes_are_read(monkeypatch: pytest.MonkeyPatch):
     """Ports in the maps of other meshes' tables are found, one's own and foreign tables' are not."""
     text = nft.render_host(HOST) + "table inet other {\n map m { elements = { 99 : 10.0.0.1 . 1 } } }\n"
-    monkeypatch.setattr(commands, "run", lambda _: text)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+
+    def listed(command: Sequence[str]) -> str:
+        assert command[0] == "nft"
+        return text
+
+    monkeypatch.setattr(commands, "run", listed)
 
     assert set(ports.other_meshes("plaitzz")) == {30000, 8080, 8081}
     assert ports.other_meshes("plaitab12") == {}
@@ -159,7 +166,11 @@ def test_places_of_an_agent_with_mounts_of_its_own(tmp_path: Path):
 def test_transparent_capture_is_possible_here(monkeypatch: pytest.MonkeyPatch):
     """As root with its tools the machine can capture; without nft the reason is told."""
     assert possible.why_not_transparent() == ""
-    monkeypatch.setattr(nft, "apply", lambda _: commands.run(["nft-that-is-missing"]))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+
+    def apply(text: str) -> None:
+        commands.run(["nft-that-is-missing"], text)
+
+    monkeypatch.setattr(nft, "apply", apply)
     assert "`nft-that-is-missing` is not installed" in possible.why_not_transparent()
     assert netns.names("plait-trial-") == ()
 
@@ -201,7 +212,3 @@ def test_missing_tool_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
 def test_chains_are_read_as_nft_prints_them():
     """The JSON of nft is a list of objects, of which only base chains count."""
     assert firewall.obstacles(json.loads('[{"chain": {"family": "ip", "table": "t", "name": "n"}}]'), "b") == ()
-
-
-def _fields(rules: WorkloadRules) -> dict[str, object]:
-    return {name: getattr(rules, name) for name in rules.__dataclass_fields__}

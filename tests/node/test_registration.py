@@ -1,14 +1,21 @@
 """The entry of a workload at control."""
 
+from typing import Any
+
 from plait.model.services import Capture, Protocol
 from plait.node.registration import Machine, Phase, Registration, pairs, parse_pairs
 from plait.node.workload_spec import parse
 
 
-def registration(**fields: object) -> Registration:
+def registration(**fields: Any) -> Registration:
     spec = parse({"name": "web", "command": ["x"], "ports": ["http:8080/http", "9090"], "services": ["web:80"]})
-    base = {"spec": spec, "machine": Machine(name="vm", address="192.0.2.1", locality="eu/a"), "address": "10.1.0.2"}
-    return Registration(**{**base, "capture": Capture.TRANSPARENT, **fields})  # type: ignore[arg-type]
+    base: dict[str, Any] = {
+        "spec": spec,
+        "machine": Machine(name="vm", address="192.0.2.1", locality="eu/a"),
+        "address": "10.1.0.2",
+        "capture": Capture.TRANSPARENT,
+    }
+    return Registration(**{**base, **fields})
 
 
 def test_entry_says_what_the_contract_asks() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -30,13 +31,13 @@ class Control:
         return NameRecord(host=host, addresses=(address,)) if address else None
 
 
-def resolver(control: Control, *, clock: list[float] | None = None, **wanted: object) -> MeshResolver:
+def resolver(control: Control, *, clock: list[float] | None = None, **wanted: Any) -> MeshResolver:
     now = clock or [0.0]
     workloads = {
         "10.5.0.2": Asker(proxy="default/app", namespace="default"),
         "10.5.0.3": Asker(proxy="x/y", namespace="x"),
     }
-    return MeshResolver(workload_of=workloads.get, demand=control.demand, clock=lambda: now[0], **wanted)  # type: ignore[arg-type]
+    return MeshResolver(workload_of=workloads.get, demand=control.demand, clock=lambda: now[0], **wanted)
 
 
 def resolve(found: MeshResolver, host: str, client: str = "10.5.0.2") -> Answer:

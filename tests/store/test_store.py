@@ -1,7 +1,7 @@
 """What every store promises; run against the one in memory and the one in a file."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -31,8 +31,8 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
     return lambda scenario: asyncio.run(play(scenario))
 
 
-async def _next(stream: AsyncIterator[object]) -> list[tuple[str, str, int]]:
-    batch: list[Change] = list(await asyncio.wait_for(anext(stream), 5))  # type: ignore[arg-type]
+async def _next(stream: AsyncIterator[Sequence[Change]]) -> list[tuple[str, str, int]]:
+    batch = await asyncio.wait_for(anext(stream), 5)
     return [(change.type, change.key.name, change.revision) for change in batch]
 
 

@@ -51,6 +51,10 @@ def _not_here(body: Mapping[str, Any]) -> Any:
     raise UnreachableError("this API serves objects only", "ask a running control process")
 
 
+def _explains_nothing(question: schemas.WhyQuestion) -> schemas.WhyAnswer:
+    return _not_here(question.model_dump())
+
+
 def _joins_nobody(body: Mapping[str, Any], address: str) -> Any:
     del address
     return _not_here(body)
@@ -72,7 +76,7 @@ class Backend:
     proxies: Callable[[], Later[Sequence[schemas.Proxy]]] = _nothing
     proxy_config: Callable[[str, str], Later[Mapping[str, Any]]] = _unknown_proxy
     """(namespace, name) -> the resources that the proxy holds, as JSON."""
-    why: Callable[[schemas.WhyQuestion], Later[schemas.WhyAnswer]] = _not_here  # type: ignore[assignment]
+    why: Callable[[schemas.WhyQuestion], Later[schemas.WhyAnswer]] = _explains_nothing
     edges: Callable[[], Later[Sequence[schemas.Edge]]] = _nothing
     status: Callable[[], Later[schemas.Status]] = _bare_status
     join: Callable[[Mapping[str, Any], str], Later[Mapping[str, Any]]] = _joins_nobody

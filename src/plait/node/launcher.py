@@ -115,7 +115,7 @@ class Launcher:
         if not self.pid and not self.idle:
             self.outcome = {"event": "failed", **_no_agent()}
         elif self.pending:
-            self._signal(self.pending)
+            self.deliver(self.pending)
         elif self.abandoned:
             self.deadline = time.monotonic() + _ABANDONED_AFTER
 
@@ -132,7 +132,7 @@ class Launcher:
             self._start()
         elif order == "signal":
             self.pending = 0
-            self._signal(int(message["number"]))
+            self.deliver(int(message["number"]))
         elif order == "end" and not self.pid:
             self.outcome = {"event": "failed" if message.get("problem") else "exited", **message}
         else:
@@ -144,7 +144,7 @@ class Launcher:
             self.pending = number
             self._broadcast({"event": "signal", "number": number})
         elif number:
-            self._signal(number)
+            self.deliver(number)
 
     def _start(self) -> None:
         reader, writer = os.pipe()
@@ -169,7 +169,8 @@ class Launcher:
         state = {"event": "started", "pid": self.pid} if started else {"event": "held"}
         return {**state, "pending": self.pending, "abandoned": self.abandoned}
 
-    def _signal(self, number: int) -> None:
+    def deliver(self, number: int) -> None:
+        """Hand a signal to the app; one that would end it ends the launcher while there is no app yet."""
         if self.outcome is not None:
             return
         if not self.pid:
@@ -207,7 +208,7 @@ class Launcher:
         if not started or not self.abandoned:
             self.outcome = None if started or self._agents() else {"event": "failed", **_no_agent()}
             return
-        self._signal(signal.SIGKILL if self.killing else signal.SIGTERM)
+        self.deliver(signal.SIGKILL if self.killing else signal.SIGTERM)
         if not self.killing:
             self.killing = True
             self.deadline = time.monotonic() + float(self.document.get("grace", 5.0))
@@ -277,7 +278,7 @@ def main(arguments: list[str]) -> int:
     launcher = Launcher(document, listener, client, reader, deadline=time.monotonic() + _CLAIMED_WITHIN)
     signal.set_wakeup_fd(writer.fileno())
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-    signal.signal(signal.SIGTERM, lambda number, _frame: launcher._signal(number))  # pyright: ignore[reportPrivateUsage]
+    signal.signal(signal.SIGTERM, lambda number, _frame: launcher.deliver(number))
     code = launcher.run()
     Path(document["socket"]).unlink(missing_ok=True)
     return code

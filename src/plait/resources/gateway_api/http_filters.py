@@ -254,12 +254,12 @@ class HTTPRouteFilter(Model):
 
 def broken_filters(filters: Sequence[HTTPRouteFilter]) -> Iterator[Finding]:
     """The rules for filters that stand together."""
-    types = [item.type for item in filters]
+    types: list[str] = [item.type for item in filters]
     both = "RequestRedirect" in types and "URLRewrite" in types
     problem = "May specify either httpRouteFilterRequestRedirect or httpRouteFilterRequestRewrite, but not both"
     yield from when(both, problem, "filters")
     for kind in FILTER_FIELDS:
-        many = kind not in _REPEATABLE and types.count(kind) > 1  # pyright: ignore[reportArgumentType]
+        many = kind not in _REPEATABLE and types.count(kind) > 1
         yield from when(many, f"{kind} filter cannot be repeated", "filters")
 
 

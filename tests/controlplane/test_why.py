@@ -15,6 +15,10 @@ def _sends_nothing(proxy: str, resources: ResourceSet, demand: frozenset[str]) -
     """What a publisher without any connection does."""
 
 
+def discard(proxy: str, resources: ResourceSet, demand: frozenset[str]) -> None:
+    """Sends nothing."""
+
+
 def ask(url: str, *, caller: str = "shop/frontend", method: str = "GET", **headers: str) -> schemas.WhyAnswer:
     """Asks about a call in the shop."""
     builder = Builder()
@@ -74,6 +78,28 @@ def test_what_cannot_be_called_is_refused(url: str):
     """A mistake in the URL is told as one."""
     with pytest.raises(InvalidInputError, match="URL"):
         ask(url)
+
+
+def test_an_identity_may_ask_before_anything_runs_as_it() -> None:
+    """--principal answers for an identity that no workload has yet."""
+    builder = Builder()
+    publisher = Publisher(discard, builder.update(shop()).snapshot)
+    principal = "spiffe://cluster.local/ns/shop/sa/newcomer"
+    question = schemas.WhyQuestion(principal=principal, method="POST", url="http://payments/charges")
+
+    answer = Why(publisher, builder.located).answer(question)
+
+    assert (answer.verdict, answer.status) == ("denied", 403)
+    assert principal in answer.sentence
+
+
+def test_what_is_no_identity_is_told() -> None:
+    """A principal of another form is a mistake of the input."""
+    publisher = Publisher(discard, Builder().update(shop()).snapshot)
+    question = schemas.WhyQuestion(principal="frontend", url="http://payments/")
+
+    with pytest.raises(InvalidInputError, match="no identity of this mesh"):
+        Why(publisher, lambda origin: origin).answer(question)
 
 
 def test_an_unknown_caller_is_refused():

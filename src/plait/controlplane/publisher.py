@@ -8,7 +8,7 @@ cluster and machine) and scopes (by capture mode) are built once and shared.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from plait.compiler.compile import compile_view
@@ -20,7 +20,7 @@ from plait.envoy.resource_set import Entry, ResourceSet
 from plait.envoy.resource_set import entry as make_entry
 from plait.envoy.types import ENDPOINT, NAME, SCOPE
 from plait.model.ids import ObjectName
-from plait.model.services import Capture, Resolution
+from plait.model.services import Capture, Resolution, Workload
 from plait.model.snapshot import Snapshot
 from plait.model.traffic import ClusterKey
 from plait.model.view import View
@@ -86,14 +86,14 @@ class Publisher:
         self._index(known, view=known.view, demand=hosts)
         self._refresh(proxy, force=True)
 
-    def view_of(self, proxy: str, extra: Iterable[str] = ()) -> View | None:
-        """The view of any workload of the mesh, connected or not, with more hosts demanded."""
-        name = parse_proxy(proxy)
-        if name not in self.snapshot.workloads:
-            return None
-        known = self._proxies.get(proxy)
+    def view_of(self, workload: Workload, extra: Iterable[str] = ()) -> View:
+        """The view of a workload, connected or not, or only thought of, with more hosts demanded."""
+        known = self._proxies.get(workload.proxy)
         demand = (known.demand if known else NOTHING) | frozenset(extra)
-        return project(self.snapshot, name, self._hosts(name.namespace, demand))
+        snapshot = self.snapshot
+        if workload.name not in snapshot.workloads:
+            snapshot = replace(snapshot, workloads={**snapshot.workloads, workload.name: workload})
+        return project(snapshot, workload.name, self._hosts(workload.name.namespace, demand))
 
     def resources_for(self, view: View) -> ResourceSet:
         """Everything that a proxy with this view holds, but the names."""

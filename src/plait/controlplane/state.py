@@ -7,7 +7,7 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from plait.errors import PlaitError
+from plait.errors import PlaitError, RefusedError
 
 FORMAT = 1
 _SOCKET_LIMIT = 100
@@ -93,7 +93,7 @@ class StateDirectory:
             return
         found = marker.read_text().strip()
         if found != str(FORMAT):
-            raise PlaitError(
+            raise RefusedError(
                 f"the state directory {self.root} has format {found}; this Plait reads format {FORMAT}",
                 "use the Plait version that wrote it, or choose another directory with --state-dir",
             )

@@ -24,6 +24,7 @@ from plait.controlplane.publisher import Publisher, parse_proxy
 from plait.controlplane.state import Endpoints
 from plait.controlplane.workload_views import workload_view
 from plait.errors import NotFoundError
+from plait.model.ids import ObjectName
 from plait.model.services import WorkloadKind
 
 HEARD_WITHIN: Final = 10.0
@@ -51,7 +52,17 @@ class Views:
     async def workloads(self) -> Sequence[schemas.Workload]:
         """All workloads, by namespace and name."""
         listing = await self._objects.store.list(group="networking.istio.io", kind="WorkloadEntry")
-        return [schemas.Workload.model_validate(workload_view(item, self._trust_domain)) for item in listing.items]
+        return [
+            schemas.Workload.model_validate(workload_view(item, self._trust_domain, self._serving(item)))
+            for item in listing.items
+        ]
+
+    def _serving(self, entry: Mapping[str, Any]) -> list[str]:
+        """The services that a workload is an endpoint of, as NAMESPACE/NAME."""
+        snapshot = self._publisher.snapshot
+        metadata = entry["metadata"]
+        hosts = snapshot.serving.get(ObjectName(namespace=metadata["namespace"], name=metadata["name"]), ())
+        return [str(service.name) for host in hosts if (service := snapshot.services.get(host)) is not None]
 
     def proxies(self) -> Sequence[schemas.Proxy]:
         """All proxies of workloads that exist."""

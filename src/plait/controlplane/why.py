@@ -12,10 +12,12 @@ from plait.controlplane.why_server import ServerHalf
 from plait.controlplane.why_sources import Locate, Sources
 from plait.controlplane.why_story import Story, name_sentence, tell_route, verdict_of
 from plait.envoy.simulate import Call, Direction, Outcome, simulate
-from plait.errors import NotFoundError
-from plait.model.ids import ObjectName
+from plait.errors import InvalidInputError, NotFoundError
+from plait.identity.spiffe import parse_workload
+from plait.model.ids import Identity, ObjectName
 from plait.model.services import Capture, Service, Workload, WorkloadKind
 from plait.model.view import View
+from plait.resources.violations import Violation
 from plait.snapshot.names import resolve_host
 
 
@@ -65,8 +67,7 @@ class Why:
         if question.principal:
             wanted = question.principal.removeprefix("spiffe://")
             found = next((item for item in workloads.values() if item.identity.principal == wanted), None)
-            if found is None:
-                raise NotFoundError(f"no workload runs as {question.principal}", "name a workload with --from")
+            found = found or _imagined(question.principal, self._publisher.snapshot.trust_domain)
             return found, str(found.identity)
         text = question.from_workload
         name = parse_proxy(text) if "/" in text else ObjectName(namespace="default", name=text)
@@ -76,10 +77,7 @@ class Why:
         return found, str(found.identity)
 
     def _view(self, workload: Workload, host: str) -> View:
-        view = self._publisher.view_of(workload.proxy, [host] if host else [])
-        if view is None:
-            raise NotFoundError(f"workload {workload.name} does not exist", "see `plait get workloads -A`")
-        return view
+        return self._publisher.view_of(workload, [host] if host else [])
 
     def _service(self, host: str, namespace: str) -> Service | None:
         snapshot = self._publisher.snapshot
@@ -132,6 +130,23 @@ class Why:
             steps=tuple(story.steps),
             nearest_miss=f"{nearest[0]}: {nearest[1]}" if nearest and outcome.status == 404 else "",
         )
+
+
+def _imagined(principal: str, trust_domain: str) -> Workload:
+    """A workload of that identity, where none runs; raises InvalidInputError for what is no identity of the mesh."""
+    parsed = parse_workload(f"spiffe://{principal.removeprefix('spiffe://')}", trust_domain)
+    if parsed is None:
+        remedy = f"write spiffe://{trust_domain}/ns/NAMESPACE/sa/SERVICE-ACCOUNT"
+        problem = f"{principal!r} is no identity of this mesh"
+        raise InvalidInputError([Violation(path="principal", problem=problem, remedy=remedy)])
+    namespace, account = parsed
+    return Workload(
+        name=ObjectName(namespace=namespace, name=f"(any workload of {account})"),
+        node="",
+        address="",
+        machine_address="",
+        identity=Identity(trust_domain=trust_domain, namespace=namespace, service_account=account),
+    )
 
 
 def _only_one(found: list[Workload]) -> Workload | None:

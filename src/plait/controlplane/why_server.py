@@ -32,7 +32,7 @@ class ServerHalf:
         how = f"mutual TLS, expecting {endpoint.identity}" if endpoint.identity else "plaintext: it has no identity"
         story.tell("endpoint", f"{cluster} is at {addresses}, called with {how}")
         server = self._publisher.snapshot.workloads.get(parse_proxy(endpoint.workload)) if endpoint.workload else None
-        view = self._publisher.view_of(server.proxy, []) if server and server.in_mesh else None
+        view = self._publisher.view_of(server) if server and server.in_mesh else None
         if view is None:
             return "", None
         inbound = self._inbound(question, outcome, view, endpoint=endpoint, identity=identity)

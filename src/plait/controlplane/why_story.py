@@ -38,7 +38,8 @@ def tell_route(outcome: Outcome, story: Story, rule: schemas.Source | None) -> N
     for name, why in outcome.misses:
         story.tell("rule", f"{name} does not match: {why}")
     if outcome.route:
-        shares = ", ".join(f"{name} {weight}" for name, weight in outcome.clusters.items())
+        only = len(outcome.clusters) == 1
+        shares = ", ".join(name if only else f"{name} {weight}" for name, weight in outcome.clusters.items())
         does = f"sends it to {shares}" if shares else (outcome.action.location or f"answers {outcome.status}")
         story.tell("route", f"{outcome.route} {does}", resource=outcome.route_configuration, source=rule)
     if outcome.action.mirrors:

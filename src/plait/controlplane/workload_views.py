@@ -1,6 +1,6 @@
 """What `plait get workloads` shows, read from the WorkloadEntry objects that node agents write."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from plait.controlplane.machines import NODE, PHASE, PROTOCOLS, SERVICES, pairs
@@ -23,14 +23,14 @@ def _ports(spec: Mapping[str, Any], annotations: Mapping[str, str]) -> list[dict
     ]
 
 
-def workload_view(entry: Mapping[str, Any], trust_domain: str) -> dict[str, Any]:
+def workload_view(entry: Mapping[str, Any], trust_domain: str, serving: Iterable[str] = ()) -> dict[str, Any]:
     """One workload as JSON; entries written by hand have no netns, no pids, no phase."""
     metadata, spec = entry["metadata"], entry.get("spec", {})
     annotations: Mapping[str, str] = metadata.get("annotations", {})
     account = spec.get("serviceAccount", "default")
     identity = Identity(trust_domain=trust_domain, namespace=metadata["namespace"], service_account=account)
     ours = NODE in annotations
-    offered = pairs(annotations.get(SERVICES, ""))
+    offered = (f"{metadata['namespace']}/{text.partition(':')[0]}" for text in pairs(annotations.get(SERVICES, "")))
     return {
         "name": metadata["name"],
         "namespace": metadata["namespace"],
@@ -39,7 +39,7 @@ def workload_view(entry: Mapping[str, Any], trust_domain: str) -> dict[str, Any]
         "kind": annotations.get(_PREFIX + "kind", "sidecar" if ours else ""),
         "address": spec.get("address", ""),
         "ports": _ports(spec, annotations),
-        "services": sorted({f"{metadata['namespace']}/{service.partition(':')[0]}" for service in offered}),
+        "services": sorted({*offered, *serving}),
         "labels": dict(spec.get("labels", {})),
         "endpoint": annotations.get(_PREFIX + "endpoint", ""),
         "netns": annotations.get(_PREFIX + "netns", ""),

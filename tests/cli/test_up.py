@@ -157,7 +157,7 @@ def test_control_that_cannot_start(mesh: Mesh):
     for words in (["up"], ["up", "--detach"]):
         outcome = mesh.plait(*words)
 
-        assert outcome.code == 1
+        assert outcome.code == 4
         assert "has format 99" in outcome.err
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench import control, demo, live, mesh, paths, places, starting, streams, traffic, upstream
-from bench.rows import Row, show, write
+from bench.rows import Row, show, write, write_readings
 from plait.errors import PlaitError
 
 PARTS = ("traffic", "starting", "control", "demo")
@@ -33,7 +33,9 @@ def of_traffic(running: mesh.Mesh, folder: Path) -> list[Row]:
             paths.IstioLike(own, folder).path(),
             paths.direct(own, folder),
         ]
-        return traffic.rows(traffic.measure(compared))
+        measured = traffic.measure(compared)
+        write_readings(measured, RESULT.with_name("bench-readings.json"))
+        return traffic.rows(measured)
 
 
 def of_mesh(chosen: Sequence[str]) -> Iterator[Row]:

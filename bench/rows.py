@@ -2,9 +2,10 @@
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -33,6 +34,14 @@ def median_row(name: str, values: Sequence[float], unit: str, *, must: str = "",
     )
 
 
+def quartiles(values: Sequence[float]) -> str:
+    """Between which values half of them lie; of fewer than four, all."""
+    if len(values) < 4:
+        return f"{min(values):.2f}..{max(values):.2f}"
+    lower, _, upper = statistics.quantiles(values, n=4, method="inclusive")
+    return f"{lower:.2f}..{upper:.2f}"
+
+
 def ratio_row(
     name: str, values: Sequence[float], others: Sequence[float], *, unit: str, baseline: str, limit: float | None = None
 ) -> Row:
@@ -45,7 +54,7 @@ def ratio_row(
         unit=unit,
         baseline=f"{baseline} {statistics.median(others):.4g}",
         ratio=ratio,
-        spread=f"{min(ratios):.2f}..{max(ratios):.2f}",
+        spread=quartiles(ratios),
         must=f"ratio <= {limit}" if limit is not None else "",
         holds=None if limit is None else ratio <= limit,
     )
@@ -65,3 +74,10 @@ def write(rows: Sequence[Row], path: Path) -> None:
     """Write the rows as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+
+
+def write_readings(readings: Mapping[str, Sequence[Any]], path: Path) -> None:
+    """Write everything that was read (sequences of dataclasses), for whoever doubts a median."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found = {name: [asdict(reading) for reading in each] for name, each in readings.items()}
+    path.write_text(json.dumps(found, indent=1) + "\n")

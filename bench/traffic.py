@@ -17,16 +17,18 @@ from bench import load, processes
 from bench.paths import PathUnderTest
 from bench.rows import Row, median_row, ratio_row
 
-ROUNDS = 8
-SECONDS = 4.0
-ROUNDS_OF_A_PROCESS = 2
+ROUNDS = 18
+SECONDS = 2.0
+ROUNDS_OF_A_PROCESS = 3
+ROUNDS_OF_THE_FLOOR = 3
+"""The floor is read in every third round: it is not compared."""
 CPU_RATIO = 0.80
 NICE_SATURATED = -5
 NICE_PACED = -15
 """Priorities of everything on a path while it is read: others of a shared machine get less, but not nothing."""
 BEHIND = 5.0
 """Milliseconds of p50 at the fixed rate above which the path did not keep up."""
-FEWEST_ROUNDS = 3
+FEWEST_ROUNDS = 5
 
 SATURATED = f"{load.CONNECTIONS} connections"
 PACED = f"{load.RATE} rps"
@@ -72,6 +74,8 @@ def measure(paths: Sequence[PathUnderTest], rounds: int = ROUNDS, seconds: float
         anew = number % ROUNDS_OF_A_PROCESS == 0
         for index in range(len(paths)):
             path = paths[(index + number) % len(paths)]
+            if not path.envoys() and number % ROUNDS_OF_THE_FLOOR:
+                continue
             if anew:
                 if number:
                     path.restart()

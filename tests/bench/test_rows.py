@@ -49,20 +49,20 @@ def test_a_median_above_its_limit_is_not_reached() -> None:
 
 def test_rounds_that_fell_behind_do_not_count_for_the_fixed_rate() -> None:
     """A path whose requests piled up was not measured at that rate, and the row says how many rounds are left."""
-    ours = [one_round(70), one_round(70), one_round(70), one_round(700)]
+    ours = [*[one_round(70)] * 5, one_round(700)]
     late = one_round(100, paced_p50=traffic.BEHIND + 1)
-    found = table(ours, [one_round(100), one_round(100), one_round(100), late])
+    found = table(ours, [*[one_round(100)] * 5, late])
 
     row = found[f"CPU a request of both sidecars, {traffic.PACED}"]
     assert row.ratio == pytest.approx(0.7)
     assert row.holds is True
-    assert "(3 of 4 rounds)" in row.spread
+    assert "(5 of 6 rounds)" in row.spread
 
 
 def test_too_few_rounds_decide_nothing() -> None:
     """On a machine without room the fixed rate is neither reached nor missed."""
     behind = one_round(70, paced_p50=traffic.BEHIND + 1)
-    few = table([one_round(90), behind, behind], [one_round(100)] * 3)
+    few = table([one_round(90)] * 4 + [behind], [one_round(100)] * 5)
     none = table([behind] * 3, [one_round(100)] * 3)
 
     name = f"CPU a request of both sidecars, {traffic.PACED}"

@@ -9,6 +9,10 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from plait.api.client import Client
+from plait.node import client
 from tests.integration.machines import Machine
 
 BENCH = Path(__file__).parents[2] / "bench"
@@ -20,6 +24,30 @@ def serve(machine: Machine, name: str, service: str) -> None:
     server = (sys.executable, "-I", "-S", str(BENCH / "answerer.py"), "8000", name)
     words = ("run", "--name", name, "--service", f"{service}:80", "--port", "8000/http", "--labels", "app=web")
     machine.plait(*words, "--detach", "--", *server)
+
+
+def stop(machine: Machine, name: str) -> None:
+    """Stop a workload as `plait stop` does."""
+    assert client.stop(machine.state / "run" / "node.sock", names=[name]) == (name,)
+
+
+@contextlib.contextmanager
+def api(machine: Machine) -> Generator[Client]:
+    """The mesh's API, for changes that follow each other faster than commands can be started."""
+    with Client(f"unix://{machine.state / 'run' / 'api.sock'}", timeout=30) as opened:
+        yield opened
+
+
+def apply(machine: Machine, text: str) -> None:
+    """Apply one document, as `plait apply` does."""
+    with api(machine) as opened:
+        opened.apply([yaml.safe_load(text)], fieldManager="plait")
+
+
+def delete(machine: Machine, group: str, kind: str, name: str) -> None:
+    """Delete an object of namespace default."""
+    with api(machine) as opened:
+        opened.request("DELETE", f"/apis/{group}/v1/namespaces/default/{kind}/{name}")
 
 
 class CountedLoad:

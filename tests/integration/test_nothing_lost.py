@@ -12,7 +12,7 @@ from collections.abc import Generator
 
 import pytest
 
-from tests.integration.counted_load import CountedLoad, serve
+from tests.integration.counted_load import CountedLoad, apply, delete, serve, stop
 from tests.integration.machines import Machine, mesh, needs_root, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120), needs_root]
@@ -25,6 +25,7 @@ STREAMS = {
     "slow": {"url": "http://web/slow/0.5", "workers": 4},
 }
 
+GATEWAY_API, SECURITY = "gateway.networking.k8s.io", "security.istio.io"
 SERVICE = """
 apiVersion: v1
 kind: Service
@@ -55,7 +56,7 @@ def split(one: int, two: int, header: str = "") -> str:
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Generator[Machine]:
     with mesh(tmp_path_factory.mktemp("m"), environment={"PLAIT_LEAF_TTL": "5m"}) as started:
-        started.apply(SERVICE)
+        apply(started, SERVICE)
         for name, service in (("one-1", "one"), ("one-2", "one"), ("two-1", "two")):
             serve(started, name, service)
         yield started
@@ -83,23 +84,23 @@ def test_routes_change_under_load(machine: Machine, load: CountedLoad) -> None:
     """Route made, changed, split in both directions, deleted and made again: each change reaches the calls."""
     with load.loses_nothing():
         for one, two in ((100, 0), (0, 100), (50, 50), (100, 0)):
-            machine.apply(split(one, two))
+            apply(machine, split(one, two))
             for name, weight in (("one-1", one), ("two-1", two)):
                 if weight:
                     answers_more(load, "kept", name)
         for _ in range(2):
-            machine.plait("delete", "httproute", "web")
+            delete(machine, GATEWAY_API, "httproutes", "web")
             answers_more(load, "kept", "two-1")
-            machine.apply(split(100, 0, "again"))
+            apply(machine, split(100, 0, "again"))
             answers_more(load, "kept", "one-1")
-        machine.plait("delete", "httproute", "web")
+        delete(machine, GATEWAY_API, "httproutes", "web")
 
 
 def test_endpoints_come_and_go_under_load(machine: Machine, load: CountedLoad) -> None:
     """A workload stopped and started again and again takes its calls with it in order."""
     with load.loses_nothing():
         for _ in range(3):
-            machine.plait("stop", "one-2")
+            stop(machine, "one-2")
             serve(machine, "one-2", "one")
             answers_more(load, "direct", "one-2")
 
@@ -108,7 +109,7 @@ def test_every_workload_of_a_service_is_replaced_under_load(machine: Machine, lo
     """A rolling restart of a whole service, one after the other."""
     with load.loses_nothing():
         for name, service in (("one-1", "one"), ("one-2", "one"), ("two-1", "two")):
-            machine.plait("stop", name)
+            stop(machine, name)
             serve(machine, name, service)
 
 
@@ -134,9 +135,9 @@ def test_control_dies_under_load(machine: Machine, load: CountedLoad, number: in
         machine.end("control", number)
         time.sleep(1)
         machine.start("control")
-        machine.apply(split(0, 100))
+        apply(machine, split(0, 100))
         answers_more(load, "kept", "two-1")
-        machine.plait("delete", "httproute", "web")
+        delete(machine, GATEWAY_API, "httproutes", "web")
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -146,9 +147,9 @@ def test_the_node_agent_dies_under_load(machine: Machine, load: CountedLoad, num
         machine.end("node", number)
         time.sleep(1)
         machine.start("node")
-        machine.apply(split(0, 100))
+        apply(machine, split(0, 100))
         answers_more(load, "kept", "two-1")
-        machine.plait("delete", "httproute", "web")
+        delete(machine, GATEWAY_API, "httproutes", "web")
 
 
 def test_a_sibling_envoy_dies_under_load(machine: Machine, load: CountedLoad) -> None:
@@ -158,7 +159,7 @@ def test_a_sibling_envoy_dies_under_load(machine: Machine, load: CountedLoad) ->
         envoy = machine.workload("sibling")["pids"][1]
         os.kill(envoy, signal.SIGKILL)
         until(lambda: machine.workload("sibling")["pids"][1:] not in ([envoy], []))
-    machine.plait("stop", "sibling")
+    stop(machine, "sibling")
 
 
 def test_policies_change_under_load(machine: Machine, load: CountedLoad) -> None:
@@ -166,10 +167,10 @@ def test_policies_change_under_load(machine: Machine, load: CountedLoad) -> None
     with load.loses_nothing():
         for _ in range(2):
             for document in (peer_authentication("PERMISSIVE"), ALLOWED, peer_authentication("STRICT")):
-                machine.apply(document)
+                apply(machine, document)
                 time.sleep(0.7)
-            machine.plait("delete", "authorizationpolicy", "web")
-        machine.plait("delete", "peerauthentication", "web")
+            delete(machine, SECURITY, "authorizationpolicies", "web")
+        delete(machine, SECURITY, "peerauthentications", "web")
 
 
 def peer_authentication(mode: str) -> str:
@@ -200,6 +201,6 @@ def test_control_and_node_are_upgraded_under_load(machine: Machine, load: Counte
         for part in ("control", "node"):
             machine.end(part)
             machine.start(part)
-        machine.plait("stop", "one-1")
+        stop(machine, "one-1")
         serve(machine, "one-1", "one")
         answers_more(load, "direct", "one-1")

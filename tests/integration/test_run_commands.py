@@ -5,12 +5,14 @@ import os
 import pty
 import shlex
 import signal
+import socket
 import time
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
+from plait.node import wire
 from tests.integration.machines import PLAIT, Machine, mesh, needs_root, server, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120), needs_root]
@@ -175,6 +177,20 @@ def test_detached_ones_that_end_at_once_pass_their_code(machine: Machine) -> Non
     """--detach waits until the app is ready or has ended, and what it printed is kept."""
     machine.plait("run", "--name", "brief", "--detach", "--", "sh", "-c", "echo said; exit 6", code=6)
     assert (machine.state / "node/workloads/default_brief/app.log").read_text() == "said\n"
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [b"GET / HTTP/1.1\r\n\r\n", b"[]\n", b'{"do": "fly"}\n', b'{"do": "run"}\n', b'{"do": "run", "spec": 7}\n', b""],
+)
+def test_rubbish_ends_nothing_but_its_connection(machine: Machine, rubbish: bytes) -> None:
+    """Whatever comes over the agent's socket, it answers in a sentence and serves on."""
+    with wire.connect(machine.state / "run" / "node.sock", timeout=5) as channel:
+        channel.sendall(rubbish)
+        channel.shutdown(socket.SHUT_WR)
+        answer = channel.makefile().read()
+    assert not rubbish or json.loads(answer)["event"] == "failed"
+    machine.plait("run", "--name", "after", "--", "true")
 
 
 def test_a_terminal_is_given_to_what_is_interactive(machine: Machine) -> None:

@@ -55,6 +55,13 @@ def test_only_running_workloads_have_a_record(tmp_path: Path) -> None:
     assert state.read_json(workload.record) == {}
 
 
+def test_a_directory_of_another_version_is_refused(tmp_path: Path) -> None:
+    """State that another Plait wrote is not touched; the sentence says which."""
+    (tmp_path / "version").write_text("7\n")
+    with pytest.raises(RefusedError, match="has format 7; this Plait reads format 1"):
+        state.NodeDirectory(tmp_path).prepare(proxy_uid=os.getuid())
+
+
 def test_what_has_not_run_for_long_is_forgotten(tmp_path: Path) -> None:
     """Folders of workloads that ended a week ago are removed, others stay."""
     directory = state.NodeDirectory(tmp_path)

@@ -68,9 +68,19 @@ async def serve(settings: NodeSettings) -> None:
         resolvers=((network.gateway, network.dns_port + 1),) if network is not None else (),
     )
     registry = Registry(context)
+    async with _relaying(relay, directory, uid):
+        await _work(registry, identity, relay)
+    if network is not None and not list(registry):
+        await asyncio.to_thread(network.teardown)
+    await channels.close()
+
+
+async def _work(registry: Registry, identity: MachineIdentity, relay: Relay) -> None:
+    """Adopt what an earlier agent left, then serve clients until SIGTERM or SIGINT."""
+    context, control = registry.context, registry.context.control
     context.mesh.changed.append(lambda: housekeeping.mesh_changed(registry, identity))
     agent = Agent(registry, lambda: doctor.examine(registry, identity))
-    async with _relaying(relay, directory, uid), asyncio.TaskGroup() as group:
+    async with asyncio.TaskGroup() as group:
         background = [group.create_task(identity.renew_for_ever(control))]
         background += [group.create_task(work) for work in _dns(registry, relay)]
         await adoption.adopt(registry)
@@ -78,14 +88,11 @@ async def serve(settings: NodeSettings) -> None:
         background.append(group.create_task(supervise("statistics", lambda: metrics.report(control, lambda: registry))))
         background.append(group.create_task(supervise("settings", context.mesh.keep_fresh)))
         background.append(group.create_task(supervise("housekeeping", lambda: housekeeping.keep(registry))))
-        background.append(group.create_task(agent.serve(directory.socket)))
+        background.append(group.create_task(agent.serve(context.directory.socket)))
         await _until_stopped()
         for task in background:
             task.cancel()
         await registry.detach()
-    if network is not None and not list(registry):
-        await asyncio.to_thread(network.teardown)
-    await channels.close()
 
 
 def proxy_uid() -> int | None:

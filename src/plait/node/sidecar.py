@@ -135,7 +135,8 @@ class Sidecar:
         binary = os.open(self.plan.envoy, os.O_RDONLY | os.O_CLOEXEC)
         nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            document = {**self.plan.launch_document(), "program": binary}
+            program = binary if os.pread(binary, 4, 0) == b"\x7fELF" else -1  # a script is opened again by its path
+            document = {**self.plan.launch_document(), "program": program}
             return launches.disown(launches.spawn(document, (nothing, output, output), also=[binary]))
         finally:
             for descriptor in (output, binary, nothing):

@@ -69,6 +69,11 @@ def first_error(error: BaseException) -> PlaitError | None:
     if isinstance(error, BaseExceptionGroup):
         members = cast("tuple[BaseException, ...]", error.exceptions)  # pyright: ignore[reportUnknownMemberType]
         return next((found for member in members if (found := first_error(member))), None)
+    if isinstance(error, OSError):
+        place = f" ({error.filename})" if error.filename else ""
+        return RefusedError(
+            f"this machine refused: {error.strerror or error}{place}", "free what is used up, try again"
+        )
     return error if isinstance(error, PlaitError) else None
 
 
@@ -177,8 +182,8 @@ async def _sidecar_changed(workload: Workload, process: ProcessId) -> None:
 
 async def _warm(workload: Workload, identity: Svid) -> None:
     workload.use(identity)
-    workload.do(workload.context.certificates.renewals(workload.account, identity, workload.use))
-    workload.do(workload.registrar.keep_up())
+    workload.keep_doing("certificate", lambda: _keep_certified(workload))
+    workload.keep_doing("registration", workload.registrar.keep_up)
     workload.do(workload.live(Life.warming))
     try:
         await workload.context.relay.warm(workload.proxy, workload.context.settings.warm_within)
@@ -225,8 +230,8 @@ def _started(workload: Workload, message: dict[str, Any]) -> None:
     workload.done("app")
     workload.tell("started", pid=pid)
     workload.do(workload.live(lambda life: life.running(pid)))
-    workload.do(watch.readiness(workload))
-    workload.do(watch.protocols(workload))
+    workload.keep_doing("readiness", lambda: watch.readiness(workload))
+    workload.keep_doing("protocols", lambda: watch.protocols(workload))
     if message.get("pending"):
         workload.do(ending.leave(workload, int(message["pending"]), insisting=False))
     elif message.get("abandoned"):
@@ -252,7 +257,7 @@ async def _take_up(workload: Workload, record: dict[str, Any]) -> None:
     workload.launch = launch
     workload.context.relay.add(workload.proxy, workload.hosts())
     workload.do(_certify(workload))
-    workload.do(workload.registrar.keep_up())
+    workload.keep_doing("registration", workload.registrar.keep_up)
     await workload.sidecar.adopt(known)
     workload.do(_follow(workload, launch, adopted=True))
 
@@ -268,7 +273,12 @@ async def _certify(workload: Workload) -> None:
             await asyncio.sleep(_CERTIFY_AGAIN)
             continue
         workload.use(identity)
-        await certificates.renewals(workload.account, identity, workload.use)
+        await _keep_certified(workload)
+
+
+async def _keep_certified(workload: Workload) -> None:
+    if workload.identity is not None:
+        await workload.context.certificates.renewals(workload.account, workload.identity, workload.use)
 
 
 def environment_of(pid: int) -> dict[str, str]:

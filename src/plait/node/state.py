@@ -31,6 +31,7 @@ from plait.model.ids import ObjectName
 
 RELAY_FROM_PROXY = "../../../xds/relay.sock"
 ADMIN_FROM_PROXY = "admin.sock"
+FORMAT = 1
 _KEPT_FOR = 7 * 24 * 3600.0
 _KEPT_AT_MOST = 200
 
@@ -169,9 +170,19 @@ class NodeDirectory:
                 folder.mkdir(mode=0o700, exist_ok=True)
             if os.geteuid() == 0:
                 os.chown(self.relay.parent, proxy_uid, proxy_uid)
+            self._check_format()
         except PermissionError as error:
             remedy = "choose another directory with --state-dir, or run as its owner"
             raise RefusedError(f"no permission to write {error.filename}", remedy) from error
+
+    def _check_format(self) -> None:
+        marker = self.root / "version"
+        if not marker.exists():
+            marker.write_text(f"{FORMAT}\n", encoding="ascii")
+        found = marker.read_text(encoding="ascii", errors="replace").strip()
+        if found != str(FORMAT):
+            problem = f"the state directory {self.root} has format {found}; this Plait reads format {FORMAT}"
+            raise RefusedError(problem, "use the Plait that wrote it, or choose another directory with --state-dir")
 
     def running(self) -> Iterator[ObjectName]:
         """The workloads that ran when the agent last looked."""

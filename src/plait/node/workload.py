@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from plait.aio.supervise import supervise
 from plait.errors import PlaitError, RefusedError
 from plait.identity.svid import Svid
 from plait.model.ids import ObjectName
@@ -136,7 +137,12 @@ class Workload:
         """Bring its entry at control, and its record here, to what is true now; False if control is away."""
         if self.habitat is None or self.life.phase is Phase.EXITED:
             return False
-        self.write_record()
+        try:
+            self.write_record()
+        except OSError as error:
+            if self.life.phase is Phase.PENDING:
+                raise
+            log.warning("%s is not written down, a restarted agent will not know it: %s", self.name, error)
         return await self.registrar.publish(self.registration().document())
 
     def registration(self) -> Registration:
@@ -221,4 +227,9 @@ class Workload:
             log.warning("%s: %s", self.name, error)
         except Exception as error:
             log.exception("the node agent failed for %s", self.name)
-            self.fail(PlaitError(f"the node agent failed for {self.name}: {error}", "see its log"))
+            if self.life.phase in (Phase.PENDING, Phase.WARMING):
+                self.fail(PlaitError(f"the node agent failed for {self.name}: {error}", "see its log"))
+
+    def keep_doing(self, what: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do something for it for as long as it lives, again if it fails."""
+        self.do(supervise(f"{what} of {self.name}", work))

@@ -69,15 +69,15 @@ async def serve(settings: NodeSettings) -> None:
     )
     registry = Registry(context)
     async with _relaying(relay, directory, uid):
-        await _work(registry, identity, relay)
+        await _work(registry, identity, control=control, relay=relay)
     if network is not None and not list(registry):
         await asyncio.to_thread(network.teardown)
     await channels.close()
 
 
-async def _work(registry: Registry, identity: MachineIdentity, relay: Relay) -> None:
+async def _work(registry: Registry, identity: MachineIdentity, *, control: ControlLink, relay: Relay) -> None:
     """Adopt what an earlier agent left, then serve clients until SIGTERM or SIGINT."""
-    context, control = registry.context, registry.context.control
+    context = registry.context
     context.mesh.changed.append(lambda: housekeeping.mesh_changed(registry, identity))
     agent = Agent(registry, lambda: doctor.examine(registry, identity))
     async with asyncio.TaskGroup() as group:

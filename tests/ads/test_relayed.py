@@ -1,14 +1,17 @@
 """Control, relay and Envoy in a row, without I/O: what is acknowledged when, what is served when one is away."""
 
+import json
 from collections.abc import Callable
 
 from envoy.service.discovery.v3 import discovery_pb2
 
+from plait.ads.client import DEFERRED
 from plait.ads.connections import DEFERRED as CONTROL_DEFERRED
 from plait.ads.last_good import decode, encode
 from plait.ads.relayed import RelayedProxy
 from plait.ads.stream import DeltaStream, Refused
-from plait.envoy.resource_set import Entry, ResourceSet
+from plait.envoy import names
+from plait.envoy.resource_set import Entry, ResourceSet, entry
 from plait.envoy.types import CLUSTER, ENDPOINT, ENVOY_TYPES, LISTENER, NAME, ROUTE, SCOPE, SECRET
 from tests.fake_envoy import FakeEnvoy, made, made_set, nothing_is_bad
 
@@ -40,7 +43,7 @@ class Row:
         return self
 
     def start_envoy(self, held: FakeEnvoy | None = None) -> "Row":
-        self.envoy = FakeEnvoy(DeltaStream(deferred=(ROUTE, SECRET)))
+        self.envoy = FakeEnvoy(DeltaStream(deferred=DEFERRED))
         self.envoy.held = dict(held.held) if held else {}
         self.proxy.attach(self.envoy.stream)
         self.envoy.subscribe(CLUSTER)
@@ -307,12 +310,85 @@ def test_an_empty_configuration_makes_a_warm_proxy() -> None:
 def test_types_that_control_has_not_sent_are_left_as_envoy_has_them() -> None:
     """A relay that lost its disk takes nothing from a running Envoy until control has spoken."""
     row = Row()
-    envoy = FakeEnvoy(DeltaStream(deferred=(ROUTE, SECRET)))
+    envoy = FakeEnvoy(DeltaStream(deferred=DEFERRED))
     row.proxy.attach(envoy.stream)
     for url in ENVOY_TYPES:
         asked = "*" if url in (CLUSTER, LISTENER, SCOPE) else "x"
         envoy.request(url, resource_names_subscribe=[asked], initial_resource_versions={"x": "1"})
     assert envoy.receive() == []
+
+
+def direct(place: str) -> str:
+    return names.DIRECT_PREFIX + place
+
+
+def record(place: str, *addresses: str) -> tuple[str, Entry]:
+    values = {"host": place, "addresses": addresses, "ports": [80], "headless": True}
+    return NAME, entry(place, NAME, json.dumps(values).encode())
+
+
+def dial(row: Row, *places: str) -> Row:
+    assert row.envoy is not None
+    row.envoy.subscribe(CLUSTER, *map(direct, places))
+    row.proxy.observe(row.envoy.events[-1:])
+    return row.flow()
+
+
+def test_a_workloads_address_that_is_dialled_is_demand_for_it() -> None:
+    """The cluster that the first connection asks for is held back, not denied, until control has sent it."""
+    row = dial(warm_row(), "10.7.0.9:80")
+    assert row.envoy is not None
+    assert row.control.names(NAME) == {"10.7.0.9:80"}
+    assert not [item for item in row.envoy.received if item.type_url == CLUSTER and item.removed]
+    row.publish(*BASE, made(CLUSTER, direct("10.7.0.9:80")), record("10.7.0.9:80", "10.7.0.9")).flow()
+    assert row.held(CLUSTER) == {"c", direct("10.7.0.9:80")}
+    assert row.proxy.found("10.7.0.9:80") is not None
+    assert row.control.in_sync()
+
+
+def test_an_address_outside_the_mesh_is_denied_at_once() -> None:
+    """What control says does not exist, and what is no workload's address at all, fails without waiting."""
+    row = dial(warm_row(), "192.0.2.1:80").publish(*BASE).flow()
+    assert row.envoy is not None
+    row.envoy.subscribe(CLUSTER, "never-heard-of")
+    row.proxy.observe(row.envoy.events[-1:])
+    row.flow()
+    denied = {name for item in row.envoy.received if item.type_url == CLUSTER for name in item.removed}
+    assert denied == {direct("192.0.2.1:80"), "never-heard-of"}
+
+
+def test_a_dialled_address_follows_what_control_says_of_it() -> None:
+    """A workload that goes and comes again changes the cluster of those who called it; nobody asks again."""
+    place = "10.7.0.9:80"
+    there = made(CLUSTER, direct(place), "there")
+    row = dial(warm_row(), place).publish(*BASE, there, record(place, "10.7.0.9")).flow()
+    for cluster in (made(CLUSTER, direct(place), "gone"), there):
+        row.publish(*BASE, cluster, record(place)).flow()
+        assert row.envoy is not None
+        assert row.envoy.held[CLUSTER][direct(place)] == cluster[1].version
+
+
+def test_a_port_scan_leaves_a_bounded_trace() -> None:
+    """Of addresses that lead nowhere the latest are kept, others are taken from Envoy too; workloads' stay."""
+    places = [f"10.7.{number // 200}.{number % 200}:80" for number in range(600)]
+    found, held = record("10.8.0.1:80", "10.8.0.1"), [made(CLUSTER, direct(place)) for place in places]
+    row = dial(warm_row(), "10.8.0.1:80", *places)
+    mine = made(CLUSTER, direct("10.8.0.1:80"))
+    row.publish(*BASE, mine, *held, found, *map(record, places)).flow()
+    left = row.control.names(NAME)
+    assert len(left) == 257
+    row.publish(*BASE, mine, *(item for item in held if item[1].name.removeprefix("direct/") in left), found)
+    row.flow()
+    assert row.held(CLUSTER) == {"c", *map(direct, left)}
+    assert direct("10.8.0.1:80") in row.held(CLUSTER)
+    assert row.control.in_sync()
+
+
+def test_addresses_that_led_nowhere_are_not_remembered() -> None:
+    """A restarted relay asks for the workloads that were called, and for headless names without endpoints."""
+    empty = entry(REVIEWS, NAME, b'{"host": "reviews", "addresses": [], "ports": [], "headless": true}')
+    good = made_set(record("10.7.0.9:80", "10.7.0.9"), record("10.7.0.8:80"), (NAME, empty))
+    assert RelayedProxy("default/web", good=good).demand == {"10.7.0.9:80", REVIEWS}
 
 
 def asking(url: str, *names: str) -> discovery_pb2.DeltaDiscoveryRequest:

@@ -3,10 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from envoy.config.cluster.v3 import cluster_pb2
 
+from plait.compiler import tcp
 from plait.compiler.compile import compile_view
 from plait.envoy import types
+from plait.envoy.proto import to_seconds
 from plait.envoy.references import missing_references
 from plait.envoy.simulate import Call, simulate
 from plait.model.services import Protocol
@@ -41,8 +44,37 @@ def test_an_address_outside_the_mesh_is_dialled_as_it_is() -> None:
         cluster_pb2.Cluster.FromString(compiled.of(types.CLUSTER)[f"direct/10.1.0.{n}:80"].body) for n in (9, 8)
     ]
 
-    assert [message.type for message in messages] == [cluster_pb2.Cluster.ORIGINAL_DST, cluster_pb2.Cluster.EDS]
+    assert [message.type for message in messages] == [cluster_pb2.Cluster.ORIGINAL_DST, cluster_pb2.Cluster.STATIC]
     assert [message.HasField("transport_socket") for message in messages] == [False, True]
+
+
+@pytest.mark.parametrize(("account", "secure"), [("web", True), ("", False)])
+def test_a_workload_of_another_machine_is_reached_at_its_published_port(account: str, *, secure: bool) -> None:
+    """Where the machine's address stands in for the workload's, the connection goes there; identity stays required."""
+    endpoint = replace(b.direct("10.1.0.8", 80, account), reached=("192.0.2.1", 31000))
+    compiled = compile_view(b.view("client", endpoint))
+    message = cluster_pb2.Cluster.FromString(compiled.of(types.CLUSTER)["direct/10.1.0.8:80"].body)
+    (place,) = message.load_assignment.endpoints[0].lb_endpoints
+
+    address = place.endpoint.address.socket_address
+    assert (address.address, address.port_value) == ("192.0.2.1", 31000)
+    assert message.HasField("transport_socket") == secure
+
+
+def test_dialling_where_nothing_is_known_ends_in_time() -> None:
+    """All attempts together take less than the 3 s for which the connection would have waited for its cluster."""
+    compiled = compile_view(b.view("client", replace(b.direct("10.1.0.8", 80), known=False)))
+    message = cluster_pb2.Cluster.FromString(compiled.of(types.CLUSTER)["direct/10.1.0.8:80"].body)
+
+    assert to_seconds(message.connect_timeout) * 3 < tcp.ON_DEMAND_TIMEOUT
+
+
+def test_workloads_dialled_by_address_leave_the_listener_as_it_is() -> None:
+    """The range of workloads' addresses has its chain already; an LDS change would drain open connections."""
+    before = replace(b.view("client"), workload_addresses=("10.1.0.0/16",))
+    after = replace(before, direct=(b.direct("10.1.0.8", 80, "web"),))
+
+    assert compile_view(before).of(types.LISTENER) == compile_view(after).of(types.LISTENER)
 
 
 def test_a_stale_reference_breaks_only_its_rule() -> None:

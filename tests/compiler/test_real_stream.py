@@ -131,15 +131,11 @@ def test_a_workload_is_asked_for_by_its_address(app: live.App) -> None:
         view = replace(_view(port), workload_addresses=("127.241.0.0/16",))
         full = _resources(view, app)
         name = names.direct_cluster(WORKLOAD, port)
-        message = direct(b.direct(WORKLOAD, port, "web"))
-        message.ClearField("transport_socket")
-        cluster = entry_of(name, message)
-        endpoints = cluster_endpoints(name, [b.endpoint("127.0.0.1", app.port)], node="")
+        cluster = entry_of(name, direct(replace(b.direct(WORKLOAD, port), reached=("127.0.0.1", app.port))))
         async with streamed.streamed(full) as control:
             first = asyncio.ensure_future(streamed.get((WORKLOAD, port)))
             await control.asked_for(types.CLUSTER, name)
-            more = full.replaced(types.CLUSTER, {**full.of(types.CLUSTER), name: cluster})
-            await control.publish(more.replaced(types.ENDPOINT, {**full.of(types.ENDPOINT), name: endpoints}))
+            await control.publish(full.replaced(types.CLUSTER, {**full.of(types.CLUSTER), name: cluster}))
             answer = await first
             assert (answer.app, answer.seen_header("x-forwarded-proto")) == ("app", [])
 

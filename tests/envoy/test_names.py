@@ -1,5 +1,7 @@
 """Names are parsed back to what they were built from."""
 
+from ipaddress import IPv4Address, IPv6Address
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +33,16 @@ def test_direct_clusters_are_no_services(octets: tuple[int, int, int, int], port
     assert names.parse_direct_cluster(name) == (address, port)
     assert names.parse_cluster(name) is None
     assert names.parse_direct_cluster(names.cluster("web", port)) is None
+
+
+@given(address=st.ip_addresses(), port=PORTS)
+def test_what_was_dialled_is_written_as_envoy_prints_it(address: IPv4Address | IPv6Address, port: int) -> None:
+    """Address and port are parsed back, IPv6 in brackets; names of services are no addresses."""
+    text = names.dialled(str(address), port)
+    assert text.startswith("[") == (address.version == 6)
+    assert names.parse_dialled(text) == (str(address), port)
+    assert names.parse_direct_cluster(names.direct_cluster(str(address), port)) == (str(address), port)
+    assert names.parse_dialled(names.cluster("reviews.default.svc.cluster.local", port)) is None
 
 
 def test_fixed_clusters_stand_for_no_service() -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from plait.ads.last_good import LastGood
-from plait.ads.name_record import name_record
+from plait.ads.name_record import name_record, remembered
 from plait.ads.relayed import RelayedProxy
 from plait.ads.server import AdsService, Peer, Session
 from plait.ads.stream import Event
@@ -25,13 +25,14 @@ from plait.aio.latest import Latest
 from plait.aio.signal import Condition
 from plait.aio.supervise import supervise
 from plait.envoy.resource_set import Entry, ResourceSet
-from plait.envoy.types import NAME, ROUTE, SECRET
+from plait.envoy.types import CLUSTER, ROUTE, SECRET
 from plait.errors import DeadlineError, ForbiddenError, NotFoundError
 from plait.model.view import NameRecord
 
 logger = logging.getLogger(__name__)
 
-DEFERRED = (ROUTE, SECRET)
+DEFERRED = (CLUSTER, ROUTE, SECRET)
+"""What an Envoy may ask for by name before it is known whether it exists."""
 _SAVE_PAUSE = 0.2
 
 
@@ -168,7 +169,7 @@ class Relay:
 
     def hosts(self, proxy: str) -> frozenset[str]:
         """The hosts that the proxy holds by demand: to be remembered for its next start."""
-        return frozenset(self._proxy(proxy).state.good.of(NAME))
+        return frozenset(remembered(self._proxy(proxy).state.good))
 
     def states(self) -> tuple[RelayState, ...]:
         """How every proxy stands."""

@@ -1,8 +1,14 @@
-"""The NAME resource: a host's DNS answer, as JSON between control and relay."""
+"""The NAME resource: a host's DNS answer, as JSON between control and relay.
+
+A workload's own address is demanded as `ADDRESS:PORT`; its record has no address where nothing is known to be there.
+"""
 
 import json
+from collections.abc import Mapping
 
-from plait.envoy.resource_set import Entry
+from plait.envoy import names
+from plait.envoy.resource_set import Entry, ResourceSet
+from plait.envoy.types import NAME
 from plait.model.view import NameRecord
 
 
@@ -15,3 +21,13 @@ def name_record(item: Entry) -> NameRecord:
         ports=tuple(values["ports"]),
         headless=values["headless"],
     )
+
+
+def is_nowhere(item: Entry) -> bool:
+    """Whether it stands for an address and port that no workload has."""
+    return names.parse_dialled(item.name) is not None and not name_record(item).addresses
+
+
+def remembered(resources: ResourceSet) -> Mapping[str, Entry]:
+    """The names to begin with after a restart; addresses that led nowhere are not asked for again."""
+    return {name: item for name, item in resources.of(NAME).items() if not is_nowhere(item)}

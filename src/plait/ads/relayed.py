@@ -9,15 +9,19 @@ stage and the stages before it. It is refused if Envoy refused something in it, 
 control sees acknowledged is in force, and a NAME, the last stage, arrives when all that its host needs is there.
 
 Without Envoy nothing is acknowledged; without control everything good is served on.
+
+A route or a direct cluster that Envoy asks for by name is demand for what it leads to, and is denied only when control
+says that there is nothing. Addresses that lead nowhere are served too, but only the latest are kept.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from envoy.service.discovery.v3 import discovery_pb2
 
 from plait.ads.last_good import entries
+from plait.ads.name_record import is_nowhere, remembered
 from plait.ads.stream import DeltaStream, Event, Refused, Subscribed
 from plait.ads.subscription import ABSENT, Refusal
 from plait.envoy import names
@@ -27,6 +31,7 @@ from plait.envoy.types import CLUSTER, ENVOY_TYPES, LISTENER, NAME, PUSH_STAGES,
 UNCONFIRMED: Final = "unconfirmed"
 """The version told to control for what was received and not confirmed: control sends it again, or removes it."""
 _REMEMBERED_ABSENT: Final = 256
+_REMEMBERED_NOWHERE: Final = 256
 _ALWAYS_ASKED: Final = (CLUSTER, LISTENER)
 
 Request = discovery_pb2.DeltaDiscoveryRequest
@@ -53,14 +58,15 @@ class RelayedProxy:
     def __init__(self, proxy: str, *, good: ResourceSet, hosts: Iterable[str] = ()) -> None:
         self.proxy = proxy
         self.connected = False
-        self.good = good
-        self.demand: set[str] = {*hosts, *good.of(NAME)}
+        self.good = good.replaced(NAME, remembered(good))
+        self.demand: set[str] = {*hosts, *self.good.of(NAME)}
         self.refused: dict[tuple[str, str], Refusal] = {}
-        self._target = good
+        self._target = self.good
         self._known: set[str] = {SECRET, *good.types}
         self._extra: Mapping[str, Entry] = EMPTY
         self._served = ResourceSet()
         self._absent: dict[str, None] = {}
+        self._nowhere: dict[str, None] = {}
         self._local: DeltaStream | None = None
         self._unanswered: list[Received] = []
         self._outbox: list[Request] = []
@@ -93,6 +99,7 @@ class RelayedProxy:
         self._known.add(url)
         if url == NAME:
             self._note_absent(added, removed)
+            self._note_nowhere(added, removed)
         target = self._target.of(url)
         for key in [key for key in self.refused if key[0] == url]:
             if key[1] not in target or target[key[1]].version != self.refused[key].version:
@@ -134,18 +141,18 @@ class RelayedProxy:
         self._local = None
 
     def observe(self, events: Sequence[Event]) -> None:
-        """Take what Envoy did: refusals are kept, a route asked for is demand for its host."""
+        """Take what Envoy did: refusals are kept; a route or a direct cluster asked for is demand for its host."""
         for event in events:
             match event:
                 case Refused(type_url=url, name=name, version=version, message=message):
                     self.refused[url, name] = Refusal(version=version, message=message)
                     self._serve(url)
                     self._publish()
-                case Subscribed(type_url=url, names=asked) if url == ROUTE:
-                    for route in asked:
-                        frontend = names.parse_route(route)
-                        if frontend is not None:
-                            self.want(frontend[0])
+                case Subscribed(type_url=url, names=asked) if url in _DEMANDING:
+                    for host in map(_DEMANDING[url], asked):
+                        if host is not None:
+                            self.want(host)
+                    self._publish()
                 case _:
                     pass
 
@@ -199,6 +206,19 @@ class RelayedProxy:
             del self._absent[host]
             self.demand.discard(host)
 
+    def _note_nowhere(self, added: Mapping[str, Entry], removed: Iterable[str]) -> None:
+        """Let go of the oldest addresses that lead nowhere, so that a port scan does not grow without limit."""
+        for host in (*added, *removed):
+            self._nowhere.pop(host, None)
+        self._nowhere.update({host: None for host, item in added.items() if is_nowhere(item)})
+        oldest = list(self._nowhere)[: max(0, len(self._nowhere) - _REMEMBERED_NOWHERE)]
+        if oldest:
+            self._outbox.append(Request(type_url=NAME, resource_names_unsubscribe=oldest))
+            self._target, self.good = (_changed(held, NAME, {}, oldest) for held in (self._target, self.good))
+        for host in oldest:
+            del self._nowhere[host]
+            self.demand.discard(host)
+
     def _problem(self, received: Received) -> str:
         """What Envoy said against this response; empty if nothing."""
         found = ((item, self.refused.get((received.type_url, item.name))) for item in received.added.values())
@@ -239,9 +259,32 @@ class RelayedProxy:
     def _publish(self) -> None:
         if self._local is None:
             return
-        routes = ((route, names.parse_route(route)) for route in self._local.names(ROUTE))
-        missing = frozenset(route for route, frontend in routes if frontend and frontend[0] in self._absent)
-        self._local.publish(self._served, answered={ROUTE: missing}, known=frozenset(self._known))
+        answered = {url: frozenset(filter(self._denied(url), self._local.names(url))) for url in _DEMANDING}
+        self._local.publish(self._served, answered=answered, known=frozenset(self._known))
+
+    def _denied(self, url: str) -> Callable[[str], bool]:
+        """Whether a name of that type that Envoy asks for is known to lead nowhere."""
+        host_of = _DEMANDING[url]
+
+        def denied(name: str) -> bool:
+            host = host_of(name)
+            return host in self._absent if host in self.demand else url == CLUSTER
+
+        return denied
+
+
+def _host_of_route(route: str) -> str | None:
+    frontend = names.parse_route(route)
+    return frontend[0] if frontend else None
+
+
+def _host_of_cluster(cluster: str) -> str | None:
+    place = names.parse_direct_cluster(cluster)
+    return names.dialled(*place) if place else None
+
+
+_DEMANDING: Final[Mapping[str, Callable[[str], str | None]]] = {ROUTE: _host_of_route, CLUSTER: _host_of_cluster}
+"""The types that Envoy asks for by name when something is called first, and the demand that a name stands for."""
 
 
 def _changed(current: ResourceSet, url: str, added: Mapping[str, Entry], removed: Iterable[str]) -> ResourceSet:

@@ -26,6 +26,8 @@ from plait.model.traffic import ClusterKey
 from plait.model.view import DirectEndpoint, InboundPort, OutboundCluster
 
 CONNECT_TIMEOUT: Final = 5.0
+UNKNOWN_CONNECT_TIMEOUT: Final = 0.8
+"""For an address of the workloads' range that none has, in seconds; thrice that is below `tcp.ON_DEMAND_TIMEOUT`."""
 MAX_CONNECTION_AGE: Final = 3600.0
 """An upstream connection's longest life; far below a leaf's, so a revoked identity does not last."""
 
@@ -155,14 +157,22 @@ def _resolving() -> cluster_pb2.Cluster.CustomClusterType:
 def direct(endpoint: DirectEndpoint) -> cluster_pb2.Cluster:
     """The cluster of one workload called by its own address.
 
-    In the mesh its endpoint comes by EDS like any other (on another machine it is a published port); outside the mesh
-    it is just the address that was dialled.
+    Its endpoint is in the cluster itself, so that the first connection waits for one resource only. Where nothing is
+    known to be, it is the address that was dialled, in plaintext, and that attempt is over within the time for which
+    the connection would have waited for its cluster.
     """
     name = names.direct_cluster(endpoint.address, endpoint.port)
-    if not endpoint.identity:
-        return _base(name, cluster_pb2.Cluster.ORIGINAL_DST)
-    message = _base(name, cluster_pb2.Cluster.EDS)
-    _secure(message, (endpoint.identity,), mixed=False)
+    if not endpoint.identity and endpoint.reached is None:
+        message = _base(name, cluster_pb2.Cluster.ORIGINAL_DST)
+        if not endpoint.known:
+            message.connect_timeout.CopyFrom(proto.seconds(UNKNOWN_CONNECT_TIMEOUT))
+        return message
+    message = _base(name, cluster_pb2.Cluster.STATIC)
+    message.load_assignment.CopyFrom(static_endpoints(name, (endpoint.reached or (endpoint.address, endpoint.port),)))
+    whose = (("workload", endpoint.workload), ("identity", endpoint.identity))
+    message.load_assignment.endpoints[0].lb_endpoints[0].metadata.CopyFrom(proto.metadata(names.METADATA, whose))
+    if endpoint.identity:
+        _secure(message, (endpoint.identity,), mixed=False)
     return message
 
 

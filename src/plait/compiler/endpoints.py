@@ -27,16 +27,9 @@ def cluster_endpoints(cluster_name: str, endpoints: Iterable[Endpoint], *, node:
     return entry_of(cluster_name, endpoint_pb2.ClusterLoadAssignment(cluster_name=cluster_name, endpoints=groups))
 
 
-def reached_at(endpoint: Endpoint, node: str) -> tuple[str, int]:
-    """The address and port that a caller on that machine dials."""
-    if endpoint.published and endpoint.machine_address and endpoint.node != node:
-        return endpoint.machine_address, endpoint.published
-    return endpoint.address, endpoint.port
-
-
 def _endpoint(endpoint: Endpoint, node: str) -> endpoint_components_pb2.LbEndpoint:
     message = endpoint_components_pb2.LbEndpoint(
-        endpoint=endpoint_components_pb2.Endpoint(address=proto.socket_address(*reached_at(endpoint, node))),
+        endpoint=endpoint_components_pb2.Endpoint(address=proto.socket_address(*endpoint.reached_from(node))),
         load_balancing_weight=proto.number(max(1, endpoint.weight)),
         metadata=proto.metadata(names.METADATA, (("workload", endpoint.workload), ("identity", endpoint.identity))),
     )

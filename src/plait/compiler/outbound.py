@@ -90,7 +90,8 @@ def _places(view: View) -> Iterable[destinations.Place]:
     for prefix in view.workload_addresses:
         yield destinations.Place(prefix=prefix, chain=DIRECT_CHAIN)
     for endpoint in view.direct:
-        yield destinations.Place(prefix=endpoint.address, port=endpoint.port, chain=DIRECT_CHAIN)
+        if not destinations.within(endpoint.address, view.workload_addresses):
+            yield destinations.Place(prefix=endpoint.address, port=endpoint.port, chain=DIRECT_CHAIN)
     for frontend in view.frontends:
         if frontend.address:
             chain = HTTP_CHAIN if frontend.protocol.is_http else stream_chain(frontend)

@@ -45,13 +45,26 @@ def parse_cluster(name: str) -> tuple[str, int, str] | None:
 
 def direct_cluster(address: str, port: int) -> str:
     """The cluster of one workload called by its own address."""
-    return f"{DIRECT_PREFIX}{address}:{port}"
+    return DIRECT_PREFIX + dialled(address, port)
 
 
 def parse_direct_cluster(name: str) -> tuple[str, int] | None:
     """(address, port) of a direct cluster; None for other clusters."""
-    address, _, port = name.removeprefix(DIRECT_PREFIX).rpartition(":")
-    return (address, int(port)) if name.startswith(DIRECT_PREFIX) and address and port.isdigit() else None
+    return parse_dialled(name.removeprefix(DIRECT_PREFIX)) if name.startswith(DIRECT_PREFIX) else None
+
+
+def dialled(address: str, port: int) -> str:
+    """ADDRESS:PORT as Envoy prints what was dialled: the name of the demand for a workload's own address."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+_DIALLED = re.compile(r"(?:\[([0-9a-fA-F.:]+:[0-9a-fA-F.:]*)\]|([0-9]{1,3}(?:\.[0-9]{1,3}){3})):([0-9]{1,5})")
+
+
+def parse_dialled(text: str) -> tuple[str, int] | None:
+    """(address, port) of `ADDRESS:PORT`, whose address is a literal; None for other names."""
+    found = _DIALLED.fullmatch(text)
+    return (found.group(1) or found.group(2), int(found.group(3))) if found else None
 
 
 def inbound_cluster(port: int) -> str:

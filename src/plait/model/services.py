@@ -163,3 +163,9 @@ class Endpoint:
     weight: int = 1
     healthy: bool = True
     labels: Labels = ()
+
+    def reached_from(self, node: str) -> tuple[str, int]:
+        """The address and port that a caller on that machine dials."""
+        if self.published and self.machine_address and self.node != node:
+            return self.machine_address, self.published
+        return self.address, self.port

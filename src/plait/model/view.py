@@ -76,12 +76,20 @@ class OutboundCluster:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectEndpoint:
-    """Another workload called by its own address, past all routes but not past mutual TLS."""
+    """Another workload called by its own address, past all routes but not past mutual TLS.
+
+    Callers dial `address:port`; `reached` is where the connection goes if that differs (another machine's published
+    port). Without `identity` it is plaintext. `known` is false where no workload has that address and port: nothing
+    should be there, so waiting for it is short.
+    """
 
     address: str
     port: int
     protocol: Protocol
     identity: str
+    workload: str = ""
+    reached: tuple[str, int] | None = None
+    known: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,7 @@
-"""A node agent that keeps what it was asked and gives canned answers."""
+"""A node agent that keeps what it was asked and gives canned answers.
+
+As with the real one, how an app ends is told by the launcher whose socket the agent hands to a client that stays.
+"""
 
 import contextlib
 import os
@@ -45,5 +48,19 @@ class FakeAgent:
             for fd in fds:
                 os.close(fd)
             self.asked.append(message)
+            launchers = self._attach(channel, message) if message.get("detach") is False else [channel]
             for answer in self.answers:
-                wire.send(channel, answer)
+                for told in launchers if "code" in answer else [channel]:
+                    wire.send(told, answer)
+            for launcher in launchers:
+                launcher.close()
+
+    def _attach(self, channel: socket.socket, message: Mapping[str, Any]) -> list[socket.socket]:
+        """Hand a launcher's socket over for each app that is asked for; returns the launchers' ends."""
+        launchers: list[socket.socket] = []
+        for spec in message.get("specs", [{}]):
+            ours, theirs = socket.socketpair()
+            with theirs:
+                wire.send(channel, {"event": "attached", "name": spec.get("name", "")}, [theirs.fileno()])
+            launchers.append(ours)
+        return launchers

@@ -5,7 +5,7 @@ RUNTIME_PACKAGES = nftables=nft iproute2=ip
 TEST_PACKAGES = kubernetes-client=kubectl curl=curl socat=socat iptables=iptables openssl=openssl
 BENCH_PACKAGES = wrk=wrk nginx-light=nginx
 
-.PHONY: setup setup-test demo test all-tests check fix golden bench docs clean
+.PHONY: setup setup-test demo test all-tests check fix golden bench soak docs clean
 
 setup:
 	@tools/setup.sh $(RUNTIME_PACKAGES)
@@ -48,6 +48,9 @@ golden: setup
 bench:
 	@tools/setup.sh $(RUNTIME_PACKAGES) $(BENCH_PACKAGES)
 	.venv/bin/python -m bench
+
+soak: setup
+	.venv/bin/python -m bench.soak
 
 docs: setup
 	.venv/bin/python tools/reference.py

@@ -1,29 +1,22 @@
 """Load from inside a workload that counts every lost call (bench/caller.py), and the servers it calls."""
 
 import contextlib
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Generator, Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+from bench import counting
 from plait.api.client import Client
 from plait.node import client
 from tests.integration.machines import Machine
 
-BENCH = Path(__file__).parents[2] / "bench"
-Report = Mapping[str, Mapping[str, Any]]
-
 
 def serve(machine: Machine, name: str, service: str) -> None:
     """Start a workload of a service, with the label `app: web`."""
-    server = (sys.executable, "-I", "-S", str(BENCH / "answerer.py"), "8000", name)
     words = ("run", "--name", name, "--service", f"{service}:80", "--port", "8000/http", "--labels", "app=web")
-    machine.plait(*words, "--detach", "--", *server)
+    machine.plait(*words, "--detach", "--", *counting.server_command(8000, name))
 
 
 def stop(machine: Machine, name: str) -> None:
@@ -50,33 +43,11 @@ def delete(machine: Machine, group: str, kind: str, name: str) -> None:
         opened.request("DELETE", f"/apis/{group}/v1/namespaces/default/{kind}/{name}")
 
 
-class CountedLoad:
+class CountedLoad(counting.Counting):
     """Streams of calls that run from the beginning to the end of the block."""
 
     def __init__(self, machine: Machine, plan: Mapping[str, Mapping[str, Any]]) -> None:
-        script = (sys.executable, "-I", "-S", str(BENCH / "caller.py"), json.dumps(plan))
-        words = ("run", "--name", "load", "--service-account", "load", "--", *script)
-        self._context = machine.running(*words)
-        self._process: subprocess.Popen[str] | None = None
-
-    def __enter__(self) -> "CountedLoad":
-        self._process = self._context.__enter__()
-        said = self._line()
-        assert said == "started\n", said
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        with contextlib.suppress(ValueError):
-            self._context.__exit__(None, None, None)
-
-    def report(self) -> Report:
-        """All counts so far."""
-        assert self._process is not None
-        assert self._process.stdin is not None
-        self._process.stdin.write("report\n")
-        self._process.stdin.flush()
-        found: Report = json.loads(self._line())
-        return found
+        super().__init__(machine.program, machine.env, plan)
 
     def goes(self) -> None:
         """Wait until every stream has been answered a few times."""
@@ -103,8 +74,3 @@ class CountedLoad:
         }
         assert not any(lost.values()), f"lost {lost} of {made}: {told}"
         assert sum(made.values()) >= calls, made
-
-    def _line(self) -> str:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        return self._process.stdout.readline()

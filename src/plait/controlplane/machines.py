@@ -26,6 +26,9 @@ from plait.model.ids import Identity
 
 log = logging.getLogger(__name__)
 
+MACHINE_LIFE = timedelta(days=30)
+"""How long a machine may be switched off and still come back without a new token."""
+
 ALLOW = "plait.dev/allow"
 LOCAL = "plait.dev/local"
 NODE = "plait.dev/node"
@@ -87,7 +90,7 @@ class Machines:
         status = {"addresses": [{"type": "InternalIP", "address": address}]} if address else {}
         stored = await self._objects.put({**existing, "metadata": metadata, "status": status})
         identity = node_id(self._trust_domain, node)
-        chain = self._authority.sign(csr.encode(), identity).decode()
+        chain = self._authority.sign(csr.encode(), identity, ttl=MACHINE_LIFE).decode()
         return Membership(
             node=node,
             chain=chain,
@@ -99,7 +102,7 @@ class Machines:
     async def renew(self, node: str, request: bytes) -> bytes:
         """A new certificate for the machine itself."""
         await self._node(node)
-        return self._authority.sign(request, node_id(self._trust_domain, node))
+        return self._authority.sign(request, node_id(self._trust_domain, node), ttl=MACHINE_LIFE)
 
     async def settings(self, node: str) -> Mapping[str, Any]:
         """What the machine must know of the mesh."""

@@ -128,21 +128,21 @@ def test_up_and_down(mesh: Mesh):
 
 def test_foreground_ends_with_ctrl_c(mesh: Mesh):
     """In the foreground Ctrl-C ends everything in order, with exit code 0."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*mesh.user, *PLAIT, "up"],
         env=mesh.environment,
         cwd=mesh.state.parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    assert process.stdout is not None
-    try:
-        assert process.stdout.readline() == f"Plait is up. State: {mesh.state}\n"
-        process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=60)
-    finally:
-        process.kill()
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == f"Plait is up. State: {mesh.state}\n"
+            process.send_signal(signal.SIGINT)
+            out, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
 
     assert (process.returncode, out.splitlines()[-1]) == (0, "Plait is down.")
 

@@ -1,8 +1,11 @@
 """The publisher redoes only what a change touched."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from plait.controlplane.publisher import Publisher
+from envoy.config.cluster.v3 import cluster_pb2
+
+from plait.controlplane.publisher import NOTHING, Publisher
 from plait.envoy.resource_set import ResourceSet
 from plait.envoy.types import CLUSTER, ENDPOINT, NAME, ROUTE, SCOPE
 from plait.resources.parse import Resource
@@ -31,9 +34,17 @@ class Mesh:
 
     def change(self, *resources: Resource) -> None:
         """Apply changes; forgets what was sent and counted before."""
+        self._update(resources)
+
+    def remove(self, item: Resource) -> None:
+        """Delete an object; forgets what was sent and counted before."""
+        self._update((), item)
+
+    def _update(self, upserts: Sequence[Resource], *deletes: Resource) -> None:
         self.sent.clear()
         self.publisher.work.clear()
-        built = self.builder.update(resources)
+        keys = [(item.kind.group, item.kind.kind, item.namespace, item.name) for item in deletes]
+        built = self.builder.update(upserts, keys)
         self.publisher.update(built.snapshot, built.touched, revision=7)
 
 
@@ -119,3 +130,71 @@ def test_a_closed_stream_is_forgotten():
     mesh.change(resource(entry("reviews-v1", 9085, app="reviews", ready="false")))
 
     assert mesh.sent == []
+
+
+PLACE = "10.60.0.87:9085"
+MACHINE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "one"}, "spec": {"podCIDR": "10.60.0.0/24"}}
+
+
+def dialling_mesh() -> Mesh:
+    """A mesh in which the frontend has called reviews-v1 at its own address, and orders at somebody's."""
+    mesh = frontend_mesh()
+    mesh.change(resource(MACHINE))
+    mesh.publisher.demand("shop/frontend", frozenset([PLACE]))
+    mesh.publisher.demand("shop/orders", frozenset(["10.60.0.200:80"]))
+    return mesh
+
+
+def held(mesh: Mesh, proxy: str = "shop/frontend") -> ResourceSet:
+    found = mesh.publisher.held_by(proxy)
+    assert found is not None
+    return found
+
+
+def cluster(mesh: Mesh, place: str = PLACE, proxy: str = "shop/frontend") -> cluster_pb2.Cluster:
+    return cluster_pb2.Cluster.FromString(held(mesh, proxy).of(CLUSTER)[f"direct/{place}"].body)
+
+
+def test_a_dialled_address_is_answered_with_its_cluster_and_a_name():
+    """What the relay waits for comes with the name; where nobody is, there is a cluster too, without identity."""
+    mesh = dialling_mesh()
+
+    assert set(held(mesh).of(NAME)) == {PLACE}
+    assert cluster(mesh).HasField("transport_socket")
+    nobody = cluster(mesh, "10.60.0.200:80", "shop/orders")
+    assert (nobody.type, nobody.HasField("transport_socket")) == (cluster_pb2.Cluster.ORIGINAL_DST, False)
+
+
+def test_a_dialled_address_follows_its_workload():
+    """A workload that goes leaves no cluster that trusts it, one that comes is trusted by what it proves then."""
+    mesh = dialling_mesh()
+    original = entry("reviews-v1", 9085, app="reviews")
+    mesh.remove(resource(original))
+    assert [proxy for proxy, _, _ in mesh.sent] == ["shop/frontend"]
+    assert not cluster(mesh).HasField("transport_socket")
+
+    mesh.change(resource(entry("reviews-v1", 9085, app="reviews", account="other")))
+    assert [proxy for proxy, _, _ in mesh.sent] == ["shop/frontend"]
+    assert b"sa/other" in held(mesh).of(CLUSTER)[f"direct/{PLACE}"].body
+
+
+def test_a_first_workload_at_a_dialled_address_is_noticed():
+    """Who called an address before anybody had it calls the workload there with mutual TLS from then on."""
+    mesh = dialling_mesh()
+    mesh.publisher.demand("shop/orders", frozenset(["10.60.0.200:9198"]))
+    assert not cluster(mesh, "10.60.0.200:9198", "shop/orders").HasField("transport_socket")
+
+    mesh.change(resource(entry("late", 9198, app="late")))
+    assert [proxy for proxy, _, _ in mesh.sent] == ["shop/orders"]
+    assert cluster(mesh, "10.60.0.200:9198", "shop/orders").HasField("transport_socket")
+    assert "direct/10.60.0.200:80" not in held(mesh, "shop/orders").of(CLUSTER)
+
+
+def test_an_address_demanded_no_longer_is_forgotten():
+    """Nothing is projected for a workload whose address nobody asks for any more."""
+    mesh = dialling_mesh()
+    mesh.publisher.demand("shop/frontend", NOTHING)
+    assert f"direct/{PLACE}" not in held(mesh).of(CLUSTER)
+
+    mesh.change(resource(entry("reviews-v1", 9085, app="reviews", account="other")))
+    assert [proxy for proxy, _, _ in mesh.sent] == []

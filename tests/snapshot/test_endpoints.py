@@ -5,13 +5,16 @@ import pytest
 from plait.model.services import Endpoint
 from plait.model.snapshot import Snapshot
 from plait.model.traffic import ClusterKey
+from plait.resources.parse import Resource
 from tests.snapshot.resources_builders import (
     Document,
     built,
     endpoint_slice,
+    gateway_proxy,
     key_of,
     name_of,
     outsider,
+    peer_authentication,
     resource,
     service,
     snapshot_of,
@@ -259,3 +262,57 @@ def test_removing_a_service_removes_its_clusters():
     )
     assert update.touched.hosts == {"reviews.default.svc.cluster.local"}
     assert update.touched.scopes
+
+
+def of_reviews(*resources: Resource) -> tuple[list[str], tuple[str, ...]]:
+    """The identities of the endpoints of reviews, and those that callers are configured with."""
+    snapshot = snapshot_of(REVIEWS, workload("reviews-1", app="reviews", account="reviews"), *resources)
+    return [item.identity for item in snapshot.endpoints[key()]], snapshot.identities.get(key(), ())
+
+
+REVIEWS_ONLY = {"app": "reviews"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "identity"),
+    [
+        (peer_authentication("p", "STRICT"), spiffe("reviews")),
+        (peer_authentication("p", "DISABLE"), ""),
+        (peer_authentication("shop/p", "DISABLE"), spiffe("reviews")),
+        (peer_authentication("istio-system/p", "DISABLE"), ""),
+        (peer_authentication("p", "STRICT", selector=REVIEWS_ONLY, ports={8080: "DISABLE"}), ""),
+        (peer_authentication("p", "STRICT", selector=REVIEWS_ONLY, ports={9090: "DISABLE"}), spiffe("reviews")),
+        (peer_authentication("p", "DISABLE", selector=REVIEWS_ONLY, ports={8080: "PERMISSIVE"}), spiffe("reviews")),
+    ],
+)
+def test_ports_that_take_plaintext_only_have_no_identity(policy: Resource, identity: str):
+    """A port whose mutual TLS is DISABLEd is called in plaintext, since it takes nothing else."""
+    assert of_reviews(policy) == ([identity], (identity,) if identity else ())
+
+
+def test_disabling_mutual_tls_touches_its_callers_only():
+    """The policy's coming and going changes the services behind it, and no other."""
+    others = (service("ratings"), workload("ratings-1", "10.0.0.3", app="ratings"))
+    builder = built(REVIEWS, workload("reviews-1", app="reviews"), *others)
+    policy = peer_authentication("p", "DISABLE", selector=REVIEWS_ONLY)
+    for update in (builder.update([policy]), builder.update([], [key_of(policy)])):
+        assert update.touched.hosts == {"reviews.default.svc.cluster.local", "10.0.0.1"}
+        assert update.touched.clusters == {key()}
+    assert [item.identity for item in builder.snapshot.endpoints[key()]] == [spiffe("default")]
+
+
+def test_labels_decide_anew_whether_a_workload_takes_plaintext_only():
+    """A workload that comes under a policy, or leaves it, changes as if the policy had."""
+    policy = peer_authentication("p", "DISABLE", selector={"tls": "off"})
+    builder = built(REVIEWS, policy, workload("reviews-1", app="reviews"))
+    for labels, identity in (({"tls": "off"}, ""), ({}, spiffe("default"))):
+        builder.update([workload("reviews-1", app="reviews", labels=labels)])
+        assert [item.identity for item in builder.snapshot.endpoints[key()]] == [identity]
+
+
+def test_a_service_before_a_gateway_is_called_in_plaintext():
+    """The proxy of a Gateway serves callers without identity, whoever they are."""
+    snapshot = snapshot_of(REVIEWS, gateway_proxy("edge", serves="edge", app="reviews"))
+
+    assert [item.identity for item in snapshot.endpoints[key()]] == [""]
+    assert key() not in snapshot.identities

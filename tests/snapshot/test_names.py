@@ -4,7 +4,7 @@ import pytest
 
 from plait.model.services import Capture
 from plait.model.view import NameRecord
-from plait.snapshot.names import direct_endpoints, name_of, possible_hosts, resolve_host, scope_keys
+from plait.snapshot.names import name_of, possible_hosts, resolve_host, scope_keys
 from tests.snapshot.resources_builders import (
     backend,
     built,
@@ -151,11 +151,3 @@ def test_scopes_are_touched_only_when_keys_change():
     assert not builder.update([http_route("r", [to_service("a")], rule())]).touched.scopes
     assert builder.update([], [key_of(route)]).touched.scopes
     assert builder.update([service("b", address="240.240.0.2")]).touched.scopes
-
-
-def test_direct_endpoints():
-    """A workload's own address and port is one endpoint, reachable from other machines where it is published."""
-    (found,) = direct_endpoints(SHOP, "10.0.0.7", 5432)
-
-    assert (found.workload, found.machine_address, found.published) == ("shop/db-0", "192.0.2.1", 30001)
-    assert direct_endpoints(SHOP, "10.9.9.9", 5432) == ()

@@ -198,9 +198,18 @@ def database(name: str, address: str, **notes: Any):
     return workload(name, address, app="db", account="db", ports={"pg": 5432}, **notes)
 
 
+DB_IDENTITY = "spiffe://cluster.local/ns/default/sa/db"
+
+
 def direct(address: str, *, port: int = 5432) -> DirectEndpoint:
-    identity = "spiffe://cluster.local/ns/default/sa/db"
-    return DirectEndpoint(address=address, port=port, protocol=known_protocol(port), identity=identity)
+    return DirectEndpoint(
+        address=address,
+        port=port,
+        protocol=known_protocol(port),
+        identity=DB_IDENTITY,
+        workload="default/db-0",
+        reached=(address, port),
+    )
 
 
 def test_headless_services_are_called_endpoint_by_endpoint():

@@ -2,8 +2,9 @@
 
     apply            resources into tables; what means the same as before ends here
     settle           which service owns each host
+    link policies    those in force in each marked namespace
     follow           from what changed to what depends on it
-    resolve, link    services, routes, frontends, gateways, policies: only what was marked
+    resolve, link    services, routes, frontends, gateways: only what was marked
     write statuses   conditions for the users
     snapshot         the former one, with the mappings that changed
 
@@ -24,6 +25,7 @@ from plait.resources import paths
 from plait.resources.parse import Resource
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.follow import follow_routes, follow_services, follow_workloads
+from plait.snapshot.follow_security import follow_security
 from plait.snapshot.link_gateways import link_gateways
 from plait.snapshot.link_policies import link_policies
 from plait.snapshot.link_routes import link_frontends, resolve_routes
@@ -76,14 +78,15 @@ class Builder:
         dirty = Dirty()
         self._apply(stage, dirty, upserts=upserts, deletes=deletes)
         self._tables.services.settle(dirty)
+        link_policies(stage, dirty, root_namespace=self._snapshot.root_namespace)
         follow_workloads(stage, dirty)
+        follow_security(stage, dirty, root_namespace=self._snapshot.root_namespace)
         follow_services(stage, dirty)
         follow_routes(stage, dirty)
         resolve_routes(stage, dirty)
         link_services(stage, dirty)
         link_frontends(stage, dirty)
         link_gateways(stage, dirty)
-        link_policies(stage, dirty, root_namespace=self._snapshot.root_namespace)
         write_statuses(stage, dirty)
         return self._built(stage, dirty)
 

@@ -92,7 +92,7 @@ class DeclaredEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredWorkload:
-    """A workload; `endpoints` keeps what was made of it, by port and whether callers go without mutual TLS."""
+    """A workload; `endpoints` keeps what was made of it, by port and whether callers bring mutual TLS."""
 
     workload: Workload
     endpoints: dict[tuple[int, bool], Endpoint] = field(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from plait.model.ids import ObjectName
-from plait.model.services import Endpoint, Resolution
+from plait.model.services import Endpoint, Resolution, Workload
 from plait.resources.core.endpoint_slice import EndpointConditions, EndpointSlice
 from plait.snapshot.declared import (
     DeclaredPort,
@@ -23,15 +23,24 @@ from plait.snapshot.services import target_number
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 WorkloadAt = Callable[[str], DeclaredWorkload | None]
+Plaintext = Callable[[Workload, int], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behind:
-    """What a service's endpoints are made of; `workload_at` finds the workloads that slices list by address."""
+    """What a service's endpoints are made of; `workload_at` finds the workloads that slices list by address.
+
+    `plaintext` says whether a port of a workload of the mesh is called without mutual TLS.
+    """
 
     members: Sequence[DeclaredWorkload] = ()
     slices: Sequence[DeclaredSlice] = ()
     workload_at: WorkloadAt
+    plaintext: Plaintext
+
+    def secured(self, member: DeclaredWorkload, number: int) -> bool:
+        """Whether callers bring mutual TLS to that port."""
+        return member.workload.in_mesh and not self.plaintext(member.workload, number)
 
 
 def declare_slice(name: ObjectName, document: EndpointSlice, service: str) -> DeclaredSlice | None:
@@ -73,26 +82,37 @@ def cluster_identities(service: DeclaredService, port: DeclaredPort, behind: Beh
     if service.external:
         return ()
     found = {fixed.identity for fixed in service.fixed}
-    found.update(
-        str(member.workload.identity)
-        for member in behind.members
-        if member.workload.in_mesh and target_number(service, port, member.workload) is not None
-    )
-    for item in behind.slices:
-        addresses = (behind.workload_at(endpoint.address) for endpoint in item.endpoints)
-        found.update(str(member.workload.identity) for member in addresses if member and member.workload.in_mesh)
+    for member, number in _listed(service, port, behind):
+        if behind.secured(member, number):
+            found.add(str(member.workload.identity))
     return tuple(sorted(found - {""}))
+
+
+def _listed(service: DeclaredService, port: DeclaredPort, behind: Behind) -> Iterable[tuple[DeclaredWorkload, int]]:
+    """The workloads behind a port of a service, ready or not, and the number of it there."""
+    for member in behind.members:
+        number = target_number(service, port, member.workload)
+        if number is not None:
+            yield member, number
+    for item in behind.slices:
+        number = _number_in(item, port)
+        found = (behind.workload_at(endpoint.address) for endpoint in item.endpoints)
+        yield from ((member, number) for member in found if member is not None)
 
 
 def _all(service: DeclaredService, port: DeclaredPort, behind: Behind) -> Iterable[Endpoint]:
     for member in behind.members:
         number = target_number(service, port, member.workload) if _callable(service, member) else None
         if number is not None:
-            yield _of_workload(member, number, external=service.external)
+            yield _of_workload(member, number, secured=_secured(service, member, number, behind))
     for item in sorted(behind.slices, key=lambda item: item.name):
-        yield from _of_slice(service, port, item, behind.workload_at)
+        yield from _of_slice(service, port, item, behind)
     if service.resolution in (Resolution.STATIC, Resolution.DNS):
         yield from (_of_fixed(service, port, fixed) for fixed in service.fixed)
+
+
+def _secured(service: DeclaredService, member: DeclaredWorkload, number: int, behind: Behind) -> bool:
+    return not service.external and behind.secured(member, number)
 
 
 def _callable(service: DeclaredService, member: DeclaredWorkload) -> bool:
@@ -100,20 +120,20 @@ def _callable(service: DeclaredService, member: DeclaredWorkload) -> bool:
     return workload.ready or (service.unready and not workload.leaving)
 
 
-def _of_workload(member: DeclaredWorkload, number: int, *, external: bool) -> Endpoint:
-    made = member.endpoints.get((number, external))
+def _of_workload(member: DeclaredWorkload, number: int, *, secured: bool) -> Endpoint:
+    made = member.endpoints.get((number, secured))
     if made is None:
         workload = member.workload
         listed = next((port for port in workload.ports if port.number == number), None)
         published = listed.published if listed else 0
-        made = member.endpoints[number, external] = Endpoint(
+        made = member.endpoints[number, secured] = Endpoint(
             address=workload.address,
             port=listed.sidecar or number if listed else number,
             workload=str(workload.name),
             node=workload.node,
             machine_address=workload.machine_address if published else "",
             published=published,
-            identity=str(workload.identity) if workload.in_mesh and not external else "",
+            identity=str(workload.identity) if secured else "",
             locality=workload.locality,
             weight=workload.weight,
             labels=workload.labels,
@@ -121,18 +141,21 @@ def _of_workload(member: DeclaredWorkload, number: int, *, external: bool) -> En
     return made
 
 
-def _of_slice(
-    service: DeclaredService, port: DeclaredPort, item: DeclaredSlice, workload_at: WorkloadAt
-) -> Iterable[Endpoint]:
-    number = next((number for name, number in item.ports if name in ("", port.name)), 0)
+def _of_slice(service: DeclaredService, port: DeclaredPort, item: DeclaredSlice, behind: Behind) -> Iterable[Endpoint]:
+    number = _number_in(item, port)
     for endpoint in item.endpoints if number else ():
-        member = workload_at(endpoint.address)
+        member = behind.workload_at(endpoint.address)
         if not (endpoint.ready or service.unready):
             continue
         if member is None:
             yield Endpoint(address=endpoint.address, port=number, node=endpoint.node, locality=_locality(endpoint))
         elif _callable(service, member):
-            yield _of_workload(member, number, external=service.external)
+            yield _of_workload(member, number, secured=_secured(service, member, number, behind))
+
+
+def _number_in(item: DeclaredSlice, port: DeclaredPort) -> int:
+    """The number that a slice has for a port of its service; 0 if it has none."""
+    return next((number for name, number in item.ports if name in ("", port.name)), 0)
 
 
 def _locality(endpoint: SliceEndpoint) -> str:

@@ -19,7 +19,7 @@ def follow_workloads(stage: Stage, dirty: Dirty) -> None:
         for item in (former, now):
             if item is not None:
                 stage.effects.hosts.update((item.workload.address,) if moved else ())
-                dirty.hosts.update(_hosts(stage, item.workload))
+                dirty.hosts.update(hosts_of(stage, item.workload))
                 if item.workload.gateway is not None:
                     dirty.gateways.add(item.workload.gateway)
     stage.effects.workloads.update(links.workloads.changed)
@@ -30,10 +30,15 @@ def follow_workloads(stage: Stage, dirty: Dirty) -> None:
 
 def _reached(item: DeclaredWorkload | None) -> tuple[object, ...]:
     """What those depend on who call the workload by its own address."""
-    return (item.workload.address, item.workload.identity, item.workload.in_mesh, item.workload.ports) if item else ()
+    if item is None:
+        return ()
+    found = item.workload
+    place = (found.address, found.node, found.machine_address, found.ports, found.gateway, found.gateway_ports)
+    return (*place, found.kind, found.identity, found.in_mesh)
 
 
-def _hosts(stage: Stage, workload: Workload) -> set[str]:
+def hosts_of(stage: Stage, workload: Workload) -> set[str]:
+    """The hosts that a workload may be behind."""
     namespace = workload.name.namespace
     found = set(stage.tables.services.selectors.selecting(namespace, workload.labels))
     found.update(service_host(ObjectName(namespace=namespace, name=name)) for name, _, _ in workload.services)

@@ -7,8 +7,9 @@ from plait.model.traffic import ClusterKey
 from plait.snapshot.declared import DeclaredService, DeclaredWorkload
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.endpoints import Behind, cluster_endpoints, cluster_identities
+from plait.snapshot.follow_security import takes_plaintext
 from plait.snapshot.links import Stage
-from plait.snapshot.services import link
+from plait.snapshot.services import link, target_number
 
 
 def link_services(stage: Stage, dirty: Dirty) -> None:
@@ -25,6 +26,9 @@ def link_services(stage: Stage, dirty: Dirty) -> None:
             stage.effects.names.add(host)
             dirty.frontends.add(host)
         same = stage.links.services.get(host) is former
+        led_to = _led_to(former, stage.links.members.get(host, ()))
+        led_to ^= _led_to(stage.links.services.get(host), members)
+        stage.effects.hosts.update(address for address, _ in led_to)
         _link_members(stage, host, members, same=same)
         _link_clusters(stage, former, stage.links.services.get(host), declared=declared, members=members)
         _note_instances(stage, host, instances, _instances(stage, stage.links.services.get(host)))
@@ -56,6 +60,19 @@ def _link_members(stage: Stage, host: str, members: tuple[DeclaredWorkload, ...]
     stage.effects.workloads.update(old ^ new if same else old | new)
 
 
+def _led_to(service: Service | None, members: Sequence[DeclaredWorkload]) -> set[tuple[str, int]]:
+    """Addresses and ports of workloads that are theirs only because a service leads there."""
+    if service is None:
+        return set()
+    return {
+        (item.workload.address, number)
+        for item in members
+        for port in service.ports
+        if (number := target_number(service, port, item.workload)) is not None
+        and all(number != own.number for own in item.workload.ports)
+    }
+
+
 def _link_clusters(
     stage: Stage,
     former: Service | None,
@@ -68,7 +85,12 @@ def _link_clusters(
     if service is not None and declared is not None:
         tables = stage.tables
         slices = () if declared.is_entry else tables.services.slices_behind(declared.name)
-        behind = Behind(members=members, slices=slices, workload_at=tables.workloads.at)
+        behind = Behind(
+            members=members,
+            slices=slices,
+            workload_at=tables.workloads.at,
+            plaintext=lambda workload, number: takes_plaintext(stage.links, workload, number),
+        )
         for port in declared.ports:
             if port.tcp:
                 key = ClusterKey(service=declared.name, port=port.number)

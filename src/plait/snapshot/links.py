@@ -20,6 +20,18 @@ StatusKey = tuple[str, ObjectName]
 PolicyConditions = Mapping[ObjectName, tuple[Condition, ...]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaintextPorts:
+    """The ports of a workload that take plaintext only: these, or `all` but these."""
+
+    all: bool
+    but: frozenset[int]
+
+    def includes(self, port: int) -> bool:
+        """Whether that port is one of them."""
+        return self.all != (port in self.but)
+
+
 @dataclass(slots=True)
 class Links:
     """Linked values by what they belong to."""
@@ -47,6 +59,8 @@ class Links:
     gateway_routes: Versioned[ObjectName, ResolvedRoute] = field(default_factory=Versioned[ObjectName, ResolvedRoute])
     """Routes as resolved for their parents among Gateways."""
     linked_gateways: dict[ObjectName, LinkedGateway] = field(default_factory=dict[ObjectName, LinkedGateway])
+    plaintext: dict[ObjectName, PlaintextPorts] = field(default_factory=dict[ObjectName, PlaintextPorts])
+    """The workloads with ports that take plaintext only."""
     members: dict[str, tuple[DeclaredWorkload, ...]] = field(default_factory=dict[str, tuple[DeclaredWorkload, ...]])
     """The workloads behind each host."""
     served: dict[ObjectName, set[str]] = field(default_factory=dict[ObjectName, set[str]])

@@ -1,18 +1,21 @@
 """Names of services: how callers may spell them, what DNS answers, which keys lead to their routes.
 
 `reviews`, `reviews.shop`, `reviews.shop.svc` and `reviews.shop.svc.cluster.local` are one host, the first only for
-callers in namespace shop. `db-0.db.shop.svc.cluster.local` is the one workload db-0 behind the headless service db.
+callers in namespace shop. `db-0.db.shop.svc.cluster.local` is the one workload db-0 behind the headless service db,
+and `10.7.0.9:5432` is whatever workload has that address.
 """
 
 from collections.abc import Iterable
 from typing import Final
 
+from plait.envoy import names
 from plait.errors import NotFoundError
 from plait.model.ids import ObjectName
 from plait.model.services import Capture, Endpoint, Service, Workload
 from plait.model.snapshot import Snapshot
 from plait.model.traffic import ClusterKey
 from plait.model.view import NameRecord, ScopeKey
+from plait.snapshot.direct import dialled, endpoint_at
 from plait.snapshot.services import CLUSTER_DOMAIN
 
 _SUFFIX: Final = f".svc.{CLUSTER_DOMAIN}"
@@ -21,6 +24,8 @@ _HTTP_PORT: Final = 80
 
 def resolve_host(snapshot: Snapshot, spelling: str, namespace: str) -> str | None:
     """The host that a caller in that namespace means by a spelling, or None where the mesh has no such name."""
+    if dialled(snapshot, spelling) is not None:
+        return spelling
     for host in possible_hosts(spelling, namespace):
         if host in snapshot.services or _instance(snapshot, host) is not None:
             return host
@@ -28,7 +33,13 @@ def resolve_host(snapshot: Snapshot, spelling: str, namespace: str) -> str | Non
 
 
 def possible_hosts(spelling: str, namespace: str) -> tuple[str, ...]:
-    """Every host that a spelling may stand for in that namespace, whether the mesh has it or not; the first wins."""
+    """Every host that a spelling may stand for in that namespace, whether the mesh has it or not; the first wins.
+
+    For ADDRESS:PORT it is that, and the address: what is known of it follows the workload that has it.
+    """
+    place = names.parse_dialled(spelling)
+    if place is not None:
+        return spelling, place[0]
     text = spelling.rstrip(".").lower()
     stem = text.removesuffix(_SUFFIX).removesuffix(".svc")
     own = f"{stem}.{namespace}{_SUFFIX}"
@@ -48,6 +59,10 @@ def aliases(service: Service, namespace: str) -> tuple[str, ...]:
 
 def name_of(snapshot: Snapshot, host: str) -> NameRecord | None:
     """What DNS answers for a host, None where the mesh has no such name."""
+    place = dialled(snapshot, host)
+    if place is not None:
+        found = endpoint_at(snapshot, *place)
+        return NameRecord(host=host, addresses=(found.address,) if found else (), ports=place[1:], headless=True)
     service = snapshot.services.get(host)
     if service is None:
         workload = _instance(snapshot, host)
@@ -56,8 +71,8 @@ def name_of(snapshot: Snapshot, host: str) -> NameRecord | None:
     if not service.headless:
         addresses = (service.address,) if service.address else ()
         return NameRecord(host=host, addresses=addresses, ports=ports)
-    found = {endpoint.address for port in ports for endpoint in _behind(snapshot, service, port)}
-    return NameRecord(host=host, addresses=tuple(sorted(found)), ports=ports, headless=True)
+    behind = {endpoint.address for port in ports for endpoint in _behind(snapshot, service, port)}
+    return NameRecord(host=host, addresses=tuple(sorted(behind)), ports=ports, headless=True)
 
 
 def _behind(snapshot: Snapshot, service: Service, port: int) -> tuple[Endpoint, ...]:
@@ -82,28 +97,6 @@ def workloads_named(snapshot: Snapshot, host: str) -> tuple[Workload, ...]:
         return (snapshot.workloads[by_address],)
     instance = _instance(snapshot, host)
     return (instance,) if instance else ()
-
-
-def direct_endpoints(snapshot: Snapshot, address: str, port: int) -> tuple[Endpoint, ...]:
-    """The one endpoint behind a workload's own address and port, for the cluster that bypasses routes."""
-    name = snapshot.addresses.get(address)
-    if name is None:
-        return ()
-    workload = snapshot.workloads[name]
-    published = next((item.published for item in workload.ports if item.number == port), 0)
-    return (
-        Endpoint(
-            address=address,
-            port=port,
-            workload=str(name),
-            node=workload.node,
-            machine_address=workload.machine_address if published else "",
-            published=published,
-            identity=str(workload.identity) if workload.in_mesh else "",
-            locality=workload.locality,
-            labels=workload.labels,
-        ),
-    )
 
 
 def scope_keys(snapshot: Snapshot, capture: Capture, *, namespace: str = "") -> tuple[ScopeKey, ...]:

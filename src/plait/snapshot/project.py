@@ -6,12 +6,12 @@ its listeners and the clusters of their rules, whatever is demanded. Equal views
 changes often (endpoints, scope keys) is in here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from plait.model.gateways import GatewayListener
 from plait.model.ids import ObjectName
-from plait.model.security import AuthorizationPolicy, MutualTlsMode
+from plait.model.security import AuthorizationPolicy
 from plait.model.services import Capture, Protocol, Resolution, Service, Workload, WorkloadKind
 from plait.model.snapshot import Snapshot
 from plait.model.traffic import ClusterKey, Rule
@@ -23,10 +23,10 @@ from plait.model.view import (
     OutboundFrontend,
     View,
 )
+from plait.snapshot.direct import called_directly, dialled, direct_to_place, direct_to_workload
 from plait.snapshot.names import aliases, workload_of, workloads_named
-from plait.snapshot.peer_authentication import mutual_tls
-from plait.snapshot.protocols import agreed, known_protocol
-from plait.snapshot.services import host_of, registered_protocol, target_number
+from plait.snapshot.services import host_of
+from plait.snapshot.workload_ports import app_ports, mutual_tls_of
 from plait.snapshot.workloads import selects
 
 IDLE_BETWEEN_SIDECARS: Final = 300.0
@@ -56,7 +56,9 @@ def _sidecar(snapshot: Snapshot, workload: Workload, demand: frozenset[str]) -> 
         inbound=inbound_ports(snapshot, workload),
         frontends=frontends,
         clusters=_clusters(snapshot, wanted),
-        direct=_direct(snapshot, services, hosts) if workload.capture is Capture.TRANSPARENT else (),
+        direct=_direct(snapshot, services, hosts, node=workload.node)
+        if workload.capture is Capture.TRANSPARENT
+        else (),
         publish=workload.publish,
         outbound_port=workload.outbound_port,
         workload_addresses=snapshot.workload_addresses,
@@ -120,26 +122,24 @@ def _idle_timeout(protocol: Protocol, identities: tuple[str, ...]) -> float:
     return IDLE_BETWEEN_SIDECARS if between_sidecars else IDLE_TOWARDS_AN_APP
 
 
-def _direct(snapshot: Snapshot, services: Iterable[Service], hosts: Iterable[str]) -> tuple[DirectEndpoint, ...]:
-    """What the demand names one by one: endpoints of headless services, and workloads by name or address."""
-    found = [
-        DirectEndpoint(address=item.address, port=item.port, protocol=port.protocol, identity=item.identity)
+def _direct(
+    snapshot: Snapshot, services: Iterable[Service], hosts: Iterable[str], *, node: str
+) -> tuple[DirectEndpoint, ...]:
+    """What the demand names one by one: endpoints of headless services, workloads by name, and what was dialled."""
+    found: list[DirectEndpoint] = []
+    for host in hosts:
+        place = dialled(snapshot, host)
+        if place is not None:
+            found.append(direct_to_place(snapshot, *place, node=node))
+        for workload in workloads_named(snapshot, host):
+            found += direct_to_workload(snapshot, workload, node=node)
+    found += [
+        called_directly(item, port.protocol, node=node)
         for service in services
         if service.headless
         for port in service.ports
         for item in snapshot.endpoints.get(ClusterKey(service=service.name, port=port.number), ())
         if not item.identity or item.address in snapshot.addresses
-    ]
-    found += [
-        DirectEndpoint(
-            address=workload.address,
-            port=number,
-            protocol=protocol,
-            identity=str(workload.identity) if workload.in_mesh else "",
-        )
-        for host in hosts
-        for workload in workloads_named(snapshot, host)
-        for number, protocol in _app_ports(snapshot, workload).items()
     ]
     unique = {(item.address, item.port): item for item in found}
     return tuple(unique[key] for key in sorted(unique))
@@ -152,7 +152,7 @@ def inbound_mode(protocol: Protocol) -> InboundMode:
 
 def inbound_ports(snapshot: Snapshot, workload: Workload) -> tuple[InboundPort, ...]:
     """The app's ports: those that it registered and those that services lead to."""
-    mode, ports = _mutual_tls(snapshot, workload)
+    mode, ports = mutual_tls_of(snapshot, workload)
     policies = policies_for(snapshot, workload)
     sidecars = {port.number: port.sidecar for port in workload.ports}
     return tuple(
@@ -164,41 +164,18 @@ def inbound_ports(snapshot: Snapshot, workload: Workload) -> tuple[InboundPort, 
             sidecar_port=sidecars.get(number, 0),
             policies=policies,
         )
-        for number, protocol in _app_ports(snapshot, workload).items()
+        for number, protocol in app_ports(snapshot, workload).items()
     )
 
 
-def _app_ports(snapshot: Snapshot, workload: Workload) -> Mapping[int, Protocol]:
-    """What each port of the app speaks; where a registration and services disagree, what suits all."""
-    said: dict[int, list[Protocol | None]] = {
-        port.number: [registered_protocol(workload, port.number)] for port in workload.ports
-    }
-    for host in snapshot.serving.get(workload.name, ()):
-        service = snapshot.services[host]
-        for port in service.ports:
-            number = target_number(service, port, workload)
-            if number is not None:
-                said.setdefault(number, []).append(port.protocol)
-    return {number: agreed(said[number]) or known_protocol(number) for number in sorted(said)}
-
-
 def _unlisted(snapshot: Snapshot, workload: Workload) -> InboundPort:
-    mode, _ = _mutual_tls(snapshot, workload)
+    mode, _ = mutual_tls_of(snapshot, workload)
     return InboundPort(
         number=0,
         protocol=Protocol.TCP,
         mutual_tls=mode,
         mode=InboundMode.BYTES,
         policies=policies_for(snapshot, workload),
-    )
-
-
-def _mutual_tls(snapshot: Snapshot, workload: Workload) -> tuple[MutualTlsMode, Mapping[int, MutualTlsMode]]:
-    return mutual_tls(
-        snapshot.peer_authentications,
-        namespace=workload.name.namespace,
-        root_namespace=snapshot.root_namespace,
-        labels=workload.labels,
     )
 
 

@@ -79,6 +79,16 @@ def test_join_and_call_both_ways(two: Two) -> None:
     assert two.first.plait(*here).startswith("two ")
 
 
+def test_an_address_of_another_machine_leads_to_its_published_port(two: Two) -> None:
+    """A workload's own address exists on its machine only; callers elsewhere reach it all the same, authenticated."""
+    for machine, caller, callee in ((two.first, "direct-1", "two"), (two.second, "direct-2", "one")):
+        address = two.first.workload(callee)["address"]
+        call = ("run", "--name", caller, "--", "curl", "-sS", "-m", "5", f"http://{address}:8000/")
+        answer = machine.plait(*call)
+        assert answer.startswith(f"{callee} ")
+        assert "URI=spiffe://cluster.local/ns/default/sa/default" in answer
+
+
 def test_a_machine_gets_no_other_identity(two: Two) -> None:
     """What its token did not allow is refused, in a sentence that says how to allow it."""
     said = two.second.plait("run", "--name", "thief", "-n", "istio-system", "--", "true", code=125)

@@ -120,6 +120,30 @@ def test_control_away_keeps_foreign_names_foreign():
     assert resolve(seeded, "www.example.com") == FOREIGN
 
 
+def test_a_silent_control_does_not_hold_up_foreign_names():
+    """While control does not answer at all, a name known to be foreign is resolved long before a client gives up."""
+
+    async def ask() -> Answer:
+        asked = 0
+
+        async def demand(proxy: str, host: str) -> NameRecord | None:
+            nonlocal asked
+            asked += 1
+            if asked > 1:
+                await asyncio.sleep(60)
+            return None
+
+        now = [0.0]
+        workload = Asker(proxy="default/app", namespace="default")
+        found = MeshResolver(workload_of=lambda _: workload, demand=demand, clock=lambda: now[0])
+        await found("10.5.0.2", "www.example.com")
+        now[0] = 100.0
+        async with asyncio.timeout(1):
+            return await found("10.5.0.2", "www.example.com")
+
+    assert asyncio.run(ask()) == FOREIGN
+
+
 def test_foreign_verdict_is_short():
     """A host that becomes the mesh's is found within seconds, and not asked for again before."""
     control, clock = Control({}), [0.0]

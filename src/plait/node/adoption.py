@@ -1,9 +1,11 @@
 """What an earlier agent left running, taken up again at the start; what it left dead, cleaned up."""
 
 import asyncio
+import contextlib
 import logging
 import signal
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from plait.errors import PlaitError, RefusedError
 from plait.model.services import Capture
@@ -18,11 +20,17 @@ from plait.node.workload_spec import parse
 
 log = logging.getLogger(__name__)
 
+_KNOWN_WITHIN: Final = 3.0
+
 
 async def adopt(registry: Registry) -> None:
-    """Take up every workload that has a record, and remove places that have none."""
+    """Take up every workload that has a record, and remove places that have none.
+
+    Returns when each is known: who it is by its address, and what its names are.
+    """
     context = registry.context
     places: set[str] = set()
+    taken_up: list[Workload] = []
     if context.network is not None:
         places = {place.name for place in await asyncio.to_thread(context.network.adopt)}
     for name in context.directory.running():
@@ -36,9 +44,18 @@ async def adopt(registry: Registry) -> None:
             continue
         places.discard(str(name))
         registry.adopt(workload, record)
+        taken_up.append(workload)
     for name in places:
         await _remove_place(context, name)
     context.directory.sweep()
+    await _until_known(taken_up)
+
+
+async def _until_known(workloads: Sequence[Workload]) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_KNOWN_WITHIN):
+            for workload in workloads:
+                await workload.known.wait()
 
 
 def _restored(context: NodeContext, record: dict[str, Any]) -> Workload:

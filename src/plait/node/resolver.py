@@ -6,8 +6,8 @@ demand that puts the service into the sidecar, and the answer comes only when th
 the mesh is foreign and left to the machine's resolvers, except below the cluster's domain, where search lists produce
 names that nobody has.
 
-While control is away, a name known to be foreign stays foreign; any other fails, since an address that passes the
-mesh's rules by would be worse than none.
+While control is away, a name known to be foreign stays foreign, and control is given little time to say otherwise; any
+other name fails, since an address that passes the mesh's rules by would be worse than none.
 """
 
 import asyncio
@@ -22,6 +22,8 @@ from plait.model.view import NameRecord
 
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*")
 _FOREIGN_FOR = 2.0
+_DOUBT_FOR = 0.2
+"""Seconds that control has to say that a name known to be foreign has become the mesh's."""
 _FOREIGN_MOST = 4096
 
 
@@ -102,12 +104,15 @@ class MeshResolver:
         key = (asker.namespace, host)
         if meant.foreign and self._clock() - self._foreign.get(key, float("-inf")) < _FOREIGN_FOR:
             return FOREIGN
+        known_foreign = meant.foreign and (key in self._foreign or host in self._seeded)
         try:
-            found = await self._first(asker.proxy, meant.hosts)
-        except PlaitError:
-            if meant.foreign and (key in self._foreign or host in self._seeded):
-                return FOREIGN
-            raise
+            async with asyncio.timeout(_DOUBT_FOR if known_foreign else None):
+                found = await self._first(asker.proxy, meant.hosts)
+        except (PlaitError, TimeoutError):
+            if not known_foreign:
+                raise
+            self._remember(key)
+            return FOREIGN
         if found is not None:
             self._foreign.pop(key, None)
             return Answer(kind="mesh", addresses=found.addresses)

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 _PROXY_USER: Final = "plait-proxy"
 _PROXY_UID: Final = 60900
-_DNS_WITHIN: Final = 1.0
+_DNS_WITHIN: Final = 0.9
 
 
 async def serve(settings: NodeSettings) -> None:
@@ -76,14 +76,17 @@ async def serve(settings: NodeSettings) -> None:
 
 
 async def _work(registry: Registry, identity: MachineIdentity, *, control: ControlLink, relay: Relay) -> None:
-    """Adopt what an earlier agent left, then serve clients until SIGTERM or SIGINT."""
+    """Adopt what an earlier agent left, then serve clients until SIGTERM or SIGINT.
+
+    Names are answered when the workloads are known: a question that seems lost is asked again, a refused one is not.
+    """
     context = registry.context
     context.mesh.changed.append(lambda: housekeeping.mesh_changed(registry, identity))
     agent = Agent(registry, lambda: doctor.examine(registry, identity))
     async with asyncio.TaskGroup() as group:
         background = [group.create_task(identity.renew_for_ever(control))]
-        background += [group.create_task(work) for work in _dns(registry, relay)]
         await adoption.adopt(registry)
+        background += [group.create_task(work) for work in _dns(registry, relay)]
         await adoption.clean(context)
         background.append(group.create_task(supervise("statistics", lambda: metrics.report(control, lambda: registry))))
         background.append(group.create_task(supervise("settings", context.mesh.keep_fresh)))

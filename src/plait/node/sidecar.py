@@ -7,6 +7,7 @@ time. A stopped or slow Envoy is left alone: only its end makes a new one.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from plait.envoy import bootstrap
-from plait.errors import UnreachableError
+from plait.errors import NotFoundError, UnreachableError
 from plait.node import admin, launches, state
 from plait.node.confine import Confinement
 from plait.node.processes import ProcessId, identify
@@ -77,13 +78,20 @@ class SidecarPlan:
 
 
 class Sidecar:
-    """An Envoy and the task that keeps it running. `changed` is called with every new process."""
+    """An Envoy and the task that keeps it running.
 
-    def __init__(self, plan: SidecarPlan, changed: Callable[[ProcessId], Awaitable[None]]) -> None:
+    `started` is called with every new process; `ended` when one was seen to end, before the next is started, so that
+    nothing that the old one had said is taken for the new one's.
+    """
+
+    def __init__(
+        self, plan: SidecarPlan, *, started: Callable[[ProcessId], Awaitable[None]], ended: Callable[[], None]
+    ) -> None:
         self.plan = plan
         self.process: ProcessId | None = None
         self.restarts = 0
-        self._changed = changed
+        self._started = started
+        self._ended = ended
         self._leaving = False
         self._task: asyncio.Task[None] | None = None
 
@@ -126,7 +134,7 @@ class Sidecar:
         pid = await asyncio.to_thread(self._launch)
         self.process = identify(pid)
         if self.process is not None:
-            await self._changed(self.process)
+            await self._started(self.process)
 
     def _launch(self) -> int:
         trim(self.plan.directory.envoy_log)
@@ -150,6 +158,8 @@ class Sidecar:
                 await self.process.ended()
             if self._leaving:
                 return
+            with contextlib.suppress(NotFoundError):
+                self._ended()
             pause = 0.0 if time.monotonic() - since > _HEALTHY_AFTER else min(_LONGEST_PAUSE, pause * 2 + 0.1)
             self.restarts += 1
             log.warning("the sidecar of %s ended; starting it again in %.1f s", self.plan.proxy, pause)

@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -154,9 +155,14 @@ async def _introduce(workload: Workload) -> None:
 
 
 async def _start_sidecar(workload: Workload) -> None:
-    workload.sidecar = Sidecar(_plan(workload), lambda process: _sidecar_changed(workload, process))
+    workload.sidecar = _sidecar(workload)
     await workload.sidecar.start()
     workload.done("sidecar")
+
+
+def _sidecar(workload: Workload) -> Sidecar:
+    detach = partial(workload.context.relay.detach, workload.proxy)
+    return Sidecar(_plan(workload), started=partial(_sidecar_changed, workload), ended=detach)
 
 
 def _plan(workload: Workload) -> SidecarPlan:
@@ -245,17 +251,19 @@ async def _take_up(workload: Workload, record: dict[str, Any]) -> None:
     workload.life = Life(phase=Phase.WARMING, answering=bool(record["answering"]))
     if workload.habitat.capture is Capture.EXPLICIT:
         workload.context.ports.keep(workload.proxy, workload.habitat.own_ports())
-    workload.sidecar = Sidecar(_plan(workload), lambda process: _sidecar_changed(workload, process))
+    workload.sidecar = _sidecar(workload)
     known = ProcessId(*record["envoy"]) if record["envoy"] else None
     try:
         launch = await launches.attach(workload.directory.launcher)
     except PlaitError:
+        workload.known.set()
         workload.sidecar.process = known
         workload.life = workload.life.exited(int(read_json(workload.directory.exit_file).get("code", 137)))
         workload.ended.set()
         return
     workload.launch = launch
     workload.context.relay.add(workload.proxy, workload.hosts())
+    workload.known.set()
     workload.do(_certify(workload))
     workload.keep_doing("registration", workload.registrar.keep_up)
     await workload.sidecar.adopt(known)

@@ -41,6 +41,10 @@ class ConfigurationRelay(Protocol):
         """Serve a proxy no longer; `forget` deletes what it held."""
         ...
 
+    def detach(self, proxy: str) -> None:
+        """The proxy's Envoy was seen to end; NotFoundError for a proxy that is not served."""
+        ...
+
     def set_secrets(self, proxy: str, secrets: Mapping[str, Entry]) -> None:
         """Give a proxy its own certificate and the trust bundle, now and at every change."""
         ...

@@ -63,6 +63,7 @@ class Workload:
         self.registrar = Registrar(context.control, spec.name.namespace, spec.name.name)
         self.listeners: set[asyncio.Queue[dict[str, Any]]] = set()
         self.beside: set[launches.Launch] = set()
+        self.known = asyncio.Event()
         self.ended = asyncio.Event()
         self.finished = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()

@@ -63,16 +63,17 @@ class Machines:
         objects: Objects,
         authority: CertificateAuthority,
         *,
-        trust_domain: str,
         mesh_range: str,
         reached: Callable[[int], Awaitable[None]],
+        held: Callable[[int], Awaitable[object]],
         leaf_life: timedelta = LEAF_LIFE,
     ) -> None:
         self._objects = objects
         self._authority = authority
-        self._trust_domain = trust_domain
+        self._trust_domain = authority.trust_domain
         self._mesh_range = mesh_range
         self._reached = reached
+        self._held = held
         self._leaf_life = leaf_life
         self.edges = Edges()
 
@@ -176,9 +177,15 @@ class Machines:
         self.edges.take(node, edges)
 
     async def _settled(self, stored: Mapping[str, Any]) -> None:
-        """Wait until the snapshot has the workload: its sidecar's stream is opened next."""
+        """Wait until the snapshot has the workload: its sidecar's stream is opened next.
+
+        One that drains is also waited for to be forgotten by its callers, since its app is ended next.
+        """
+        revision = int(stored["metadata"]["resourceVersion"])
         async with asyncio.timeout(10):
-            await self._reached(int(stored["metadata"]["resourceVersion"]))
+            await self._reached(revision)
+            if stored["metadata"]["annotations"].get(PHASE) == "Draining":
+                await self._held(revision)
 
     async def _node(self, node: str) -> Mapping[str, Any]:
         machine = await self._objects.get(Objects.key("", "Node", "", node))

@@ -43,6 +43,8 @@ from plait.store.sqlite import SqliteStore
 log = logging.getLogger(__name__)
 
 LOOPBACK: Final = "127.0.0.1"
+HELD_WITHIN: Final = 1.0
+"""Seconds that the callers of a workload that ends have to acknowledge that."""
 
 
 def listen_address(text: str | None) -> tuple[str, int] | None:
@@ -95,9 +97,9 @@ class Control:
         self.machines = Machines(
             self.objects,
             authority,
-            trust_domain=mesh.trust_domain,
             mesh_range=mesh.address_range,
             reached=self.reconciler.reached,
+            held=self._held,
             leaf_life=leaf_life,
         )
         self.access = Access(
@@ -105,6 +107,10 @@ class Control:
         )
         self.certificates = ServerCertificates(authority, state.control)
         self.why = Why(self.publisher, self.builder.located)
+
+    async def _held(self, revision: int) -> None:
+        """Wait until the proxies that were sent something for that revision hold it, or time is up."""
+        await self.connections.settled(self.publisher.sent_since(revision), HELD_WITHIN)
 
     def _forget(self, proxy: str) -> None:
         self.connections.forget(proxy)

@@ -11,6 +11,10 @@ from plait.resources.yaml import load
 SHOP = Path(__file__).parents[2] / "examples" / "shop" / "mesh.yaml"
 
 
+MACHINE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "one"}, "spec": {"podCIDR": "10.60.0.0/24"}}
+"""Where the shop's workloads run."""
+
+
 def entry(name: str, port: int, *, app: str, account: str = "default", **annotations: str) -> dict[str, Any]:
     """A WorkloadEntry of the shop as a node agent registers it."""
     given = {f"plait.dev/{key.replace('_', '-')}": value for key, value in annotations.items()}

@@ -10,7 +10,7 @@ from plait.envoy.resource_set import ResourceSet
 from plait.envoy.types import CLUSTER, ENDPOINT, NAME, ROUTE, SCOPE
 from plait.resources.parse import Resource
 from plait.snapshot.build import Builder
-from tests.controlplane.meshes import entry, resource, shop
+from tests.controlplane.meshes import MACHINE, entry, resource, shop
 
 REVIEWS = "reviews.shop.svc.cluster.local"
 PAYMENTS = "payments.shop.svc.cluster.local"
@@ -133,7 +133,6 @@ def test_a_closed_stream_is_forgotten():
 
 
 PLACE = "10.60.0.87:9085"
-MACHINE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "one"}, "spec": {"podCIDR": "10.60.0.0/24"}}
 
 
 def dialling_mesh() -> Mesh:

@@ -8,7 +8,7 @@ from plait.controlplane.why import Why
 from plait.envoy.resource_set import ResourceSet
 from plait.errors import InvalidInputError, NotFoundError
 from plait.snapshot.build import Builder
-from tests.controlplane.meshes import shop
+from tests.controlplane.meshes import MACHINE, resource, shop
 
 
 def _sends_nothing(proxy: str, resources: ResourceSet, demand: frozenset[str]) -> None:
@@ -22,7 +22,7 @@ def discard(proxy: str, resources: ResourceSet, demand: frozenset[str]) -> None:
 def ask(url: str, *, caller: str = "shop/frontend", method: str = "GET", **headers: str) -> schemas.WhyAnswer:
     """Asks about a call in the shop."""
     builder = Builder()
-    publisher = Publisher(_sends_nothing, builder.update(shop()).snapshot)
+    publisher = Publisher(_sends_nothing, builder.update([*shop(), resource(MACHINE)]).snapshot)
     question = schemas.WhyQuestion(
         from_workload=caller,
         method=method,
@@ -106,3 +106,22 @@ def test_an_unknown_caller_is_refused():
     """A workload that does not run cannot call."""
     with pytest.raises(NotFoundError, match="nobody"):
         ask("http://reviews/", caller="shop/nobody")
+
+
+def test_a_workloads_own_address_is_past_routes_and_not_past_policies():
+    """Who dials the address of a workload is told whom it must prove to be, and what its policies say of the caller."""
+    answer = ask("http://10.60.0.86:9084/charges", method="POST")
+
+    assert (answer.verdict, dict(answer.clusters)) == ("denied", {"direct/10.60.0.86:9084": 1})
+    assert answer.endpoints == ("10.60.0.86:9084",)
+    assert any("address of workload shop/payments" in step.outcome for step in answer.steps)
+    assert any("mutual TLS, expecting spiffe://" in step.outcome for step in answer.steps)
+    assert answer.policy is not None
+    assert answer.policy.name == "payments-from-orders"
+
+
+def test_an_address_that_nobody_has_is_told():
+    """There is a cluster for it, but no workload behind."""
+    answer = ask("http://10.60.0.250:80/")
+
+    assert any("has no endpoint of the mesh" in step.outcome for step in answer.steps)

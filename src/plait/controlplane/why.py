@@ -11,6 +11,7 @@ from plait.controlplane.publisher import Publisher, parse_proxy
 from plait.controlplane.why_server import ServerHalf
 from plait.controlplane.why_sources import Locate, Sources
 from plait.controlplane.why_story import Story, name_sentence, tell_route, verdict_of
+from plait.envoy import names
 from plait.envoy.simulate import Call, Direction, Outcome, simulate
 from plait.errors import InvalidInputError, NotFoundError
 from plait.identity.spiffe import parse_workload
@@ -35,17 +36,18 @@ class Why:
         caller, identity = self._caller(question)
         if caller.kind is WorkloadKind.GATEWAY:
             return self._from_gateway(question, target, caller)
-        view = self._view(caller, target.host)
+        view = self._view(caller, target.host, names.dialled(target.address, target.port))
         story = Story()
         story.tell("caller", f"{caller.name} calls as {identity}")
         service = self._service(target.host, caller.name.namespace)
         call = self._outbound(question, target, caller, service)
-        story.tell("name", name_sentence(target, service))
+        holder = self._publisher.snapshot.addresses.get(target.host) if view.capture is Capture.TRANSPARENT else None
+        story.tell("name", name_sentence(target, service, holder))
         outcome = simulate(self._publisher.resources_for(view), call)
         return self._continue(question, outcome, story, identity=identity)
 
     def _from_gateway(self, question: schemas.WhyQuestion, target: Target, gateway: Workload) -> schemas.WhyAnswer:
-        view = self._view(gateway, "")
+        view = self._view(gateway)
         story = Story()
         story.tell("caller", f"a client calls the gateway {gateway.gateway}")
         call = Call(
@@ -76,8 +78,8 @@ class Why:
             raise NotFoundError(f"workload {name} does not exist", "see `plait get workloads -A`")
         return found, str(found.identity)
 
-    def _view(self, workload: Workload, host: str) -> View:
-        return self._publisher.view_of(workload, [host] if host else [])
+    def _view(self, workload: Workload, *demand: str) -> View:
+        return self._publisher.view_of(workload, demand)
 
     def _service(self, host: str, namespace: str) -> Service | None:
         snapshot = self._publisher.snapshot

@@ -1,5 +1,7 @@
 """The server's half of `plait why`: what an endpoint's sidecar does with the call, and by which policy."""
 
+from typing import Final
+
 from plait.api import schemas
 from plait.controlplane.call_target import read_target
 from plait.controlplane.publisher import Publisher, parse_proxy
@@ -11,6 +13,13 @@ from plait.model.security import Action, MutualTlsMode
 from plait.model.services import Endpoint
 from plait.model.traffic import ClusterKey
 from plait.model.view import InboundPort, View
+from plait.snapshot.direct import endpoint_at
+
+_ACCEPTED: Final = {
+    MutualTlsMode.STRICT: "only mutual TLS",
+    MutualTlsMode.PERMISSIVE: "mutual TLS and plaintext",
+    MutualTlsMode.DISABLE: "only plaintext",
+}
 
 
 class ServerHalf:
@@ -62,8 +71,10 @@ class ServerHalf:
         server = str(view.name)
         port = _port_of(view, endpoint)
         if port is not None:
-            strict = "only mutual TLS" if port.mutual_tls is MutualTlsMode.STRICT else "mutual TLS and plaintext"
-            story.tell("server", f"{server} accepts {strict} on port {endpoint.port} and processes {port.mode}")
+            story.tell(
+                "server",
+                f"{server} accepts {_ACCEPTED[port.mutual_tls]} on port {endpoint.port} and processes {port.mode}",
+            )
         policy = self._sources.policy(inbound.rule)
         if inbound.denied:
             policy = policy or self._nearest_policy(port)
@@ -86,6 +97,9 @@ class ServerHalf:
         return self._sources.of(allowing.origin) if allowing else None
 
     def _endpoint(self, cluster: str) -> Endpoint | None:
+        place = names.parse_direct_cluster(cluster)
+        if place is not None:
+            return endpoint_at(self._publisher.snapshot, *place)
         parsed = names.parse_cluster(cluster)
         if parsed is None:
             return None

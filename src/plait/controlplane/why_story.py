@@ -7,6 +7,7 @@ from plait.api import schemas
 from plait.controlplane.call_target import Target
 from plait.envoy import names
 from plait.envoy.simulate import Outcome
+from plait.model.ids import ObjectName
 from plait.model.services import Service
 
 Verdict = Literal["allowed", "denied", "refused", "answered", "redirected", "passthrough", "unknown"]
@@ -23,8 +24,10 @@ class Story:
         self.steps.append(schemas.WhyStep(stage=stage, outcome=outcome, resource=resource, source=source))
 
 
-def name_sentence(target: Target, service: Service | None) -> str:
-    """What the name in the URL stands for."""
+def name_sentence(target: Target, service: Service | None, holder: ObjectName | None) -> str:
+    """What the name in the URL stands for: a service, or the address of the workload that is its `holder`."""
+    if holder is not None:
+        return f"{target.host} is the address of workload {holder}: mutual TLS as ever, but no route applies"
     if service is None:
         return f"{target.host} is no name of the mesh: the call leaves it as it is, in plaintext or the app's own TLS"
     address = f", address {service.address}" if service.address else ", headless"

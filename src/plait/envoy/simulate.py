@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.rbac.v3 import rbac_pb2
@@ -244,10 +245,15 @@ def _answer(resources: ResourceSet, outcome: Outcome, action: actions.Action) ->
 
 
 def _with_endpoints(resources: ResourceSet, outcome: Outcome) -> Outcome:
-    held = resources.of(types.ENDPOINT)
-    found = {
-        name: actions.addresses(endpoint_pb2.ClusterLoadAssignment.FromString(held[name].body))
-        for name, _ in outcome.action.clusters
-        if name in held
-    }
+    assigned = {name: _assignment(resources, name) for name, _ in outcome.action.clusters}
+    found = {name: actions.addresses(item) for name, item in assigned.items() if item is not None}
     return replace(outcome, endpoints=found)
+
+
+def _assignment(resources: ResourceSet, name: str) -> endpoint_pb2.ClusterLoadAssignment | None:
+    """The endpoints of a cluster: sent for it, or in it."""
+    sent, held = resources.of(types.ENDPOINT).get(name), resources.of(types.CLUSTER).get(name)
+    if sent is not None:
+        return endpoint_pb2.ClusterLoadAssignment.FromString(sent.body)
+    cluster = cluster_pb2.Cluster.FromString(held.body) if held is not None else cluster_pb2.Cluster()
+    return cluster.load_assignment if cluster.HasField("load_assignment") else None

@@ -38,7 +38,6 @@ from plait.model.view import View
 from plait.resources.parse import Resource, parse
 from plait.resources.yaml import load
 from plait.snapshot.build import Builder
-from plait.snapshot.names import direct_endpoints
 from plait.snapshot.project import project
 from tests.envoy import certificates
 
@@ -117,10 +116,6 @@ def held(snapshot: Snapshot, view: View) -> ResourceSet:
         if cluster.resolution in (Resolution.MESH, Resolution.STATIC):
             name = names.cluster(cluster.host, cluster.key.port, cluster.key.subset)
             assignments[name] = cluster_endpoints(name, snapshot.endpoints.get(cluster.key, ()), node=view.node)
-    for endpoint in view.direct:
-        name = names.direct_cluster(endpoint.address, endpoint.port)
-        found = direct_endpoints(snapshot, endpoint.address, endpoint.port)
-        assignments[name] = cluster_endpoints(name, found, node=view.node)
     return compile_view(view).replaced(types.ENDPOINT, assignments)
 
 

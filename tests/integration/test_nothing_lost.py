@@ -4,14 +4,17 @@ One mesh under load for the whole module. Every stream of calls is counted exact
 caller: kept connections, a new connection (and question to DNS) for every call, POSTs, and slow answers.
 """
 
+import contextlib
 import json
 import os
+import random
 import signal
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import pytest
 
+from plait.errors import NotFoundError
 from tests.integration.counted_load import CountedLoad, apply, delete, serve, stop
 from tests.integration.machines import Machine, mesh, needs_root, until
 
@@ -83,12 +86,12 @@ def answers_more(load: CountedLoad, stream: str, name: str) -> None:
 def test_routes_change_under_load(machine: Machine, load: CountedLoad) -> None:
     """Route made, changed, split in both directions, deleted and made again: each change reaches the calls."""
     with load.loses_nothing():
-        for one, two in ((100, 0), (0, 100), (50, 50), (100, 0)):
+        for one, two in ((100, 0), (0, 100), (50, 50), (100, 0), (1, 99), (0, 100), (99, 1), (100, 0)):
             apply(machine, split(one, two))
             for name, weight in (("one-1", one), ("two-1", two)):
-                if weight:
+                if weight > 1:
                     answers_more(load, "kept", name)
-        for _ in range(2):
+        for _ in range(5):
             delete(machine, GATEWAY_API, "httproutes", "web")
             answers_more(load, "kept", "two-1")
             apply(machine, split(100, 0, "again"))
@@ -193,6 +196,55 @@ spec:
   action: ALLOW
   rules: [{from: [{source: {principals: [cluster.local/ns/default/sa/load]}}]}]
 """
+
+
+def deeds(machine: Machine) -> list[Callable[[int], None]]:
+    """Changes in any order, each of which leaves somebody to answer every call."""
+
+    def gone(group: str, kind: str) -> Callable[[int], None]:
+        def deed(_: int) -> None:
+            with contextlib.suppress(NotFoundError):
+                delete(machine, group, kind, "web")
+
+        return deed
+
+    return [
+        lambda number: apply(machine, split(number % 101, 100 - number % 101, str(number))),
+        lambda number: apply(machine, split(100 * (number % 2), 100 * ((number + 1) % 2))),
+        gone(GATEWAY_API, "httproutes"),
+        lambda number: apply(machine, peer_authentication(("PERMISSIVE", "STRICT")[number % 2])),
+        gone(SECURITY, "peerauthentications"),
+        lambda _: apply(machine, ALLOWED),
+        gone(SECURITY, "authorizationpolicies"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seed", "changes"),
+    [(1, 25), pytest.param(2, 250, marks=pytest.mark.long), pytest.param(3, 250, marks=pytest.mark.long)],
+)
+def test_any_order_of_changes_under_load(machine: Machine, load: CountedLoad, seed: int, changes: int) -> None:
+    """Applies and deletes in random order, up to a quarter of a second apart."""
+    chance = random.Random(seed)
+    with load.loses_nothing():
+        for _ in range(changes):
+            chance.choice(deeds(machine))(chance.randrange(1000))
+            time.sleep(chance.random() * 0.25)
+        for deed in deeds(machine)[2::2]:
+            deed(0)
+
+
+@pytest.mark.long
+def test_flips_and_deaths_in_a_row_under_load(machine: Machine, load: CountedLoad) -> None:
+    """Workloads replaced while control and agent die in turn, many times."""
+    with load.loses_nothing():
+        for number in range(8):
+            part = ("control", "node")[number % 2]
+            stop(machine, "one-2")
+            machine.end(part, signal.SIGKILL)
+            machine.start(part)
+            serve(machine, "one-2", "one")
+            answers_more(load, "direct", "one-2")
 
 
 def test_control_and_node_are_upgraded_under_load(machine: Machine, load: CountedLoad) -> None:

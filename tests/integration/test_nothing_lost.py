@@ -27,6 +27,8 @@ STREAMS = {
     "fresh": {"url": "http://one/", "fresh": True, "pause": 0.05},
     "slow": {"url": "http://web/slow/0.5", "workers": 4},
 }
+IN_HAND = 11
+"""Their workers, so the most calls that can be in hand at a time."""
 
 GATEWAY_API, SECURITY = "gateway.networking.k8s.io", "security.istio.io"
 SERVICE = """
@@ -163,6 +165,20 @@ def test_a_sibling_envoy_dies_under_load(machine: Machine, load: CountedLoad) ->
         os.kill(envoy, signal.SIGKILL)
         until(lambda: machine.workload("sibling")["pids"][1:] not in ([envoy], []))
     stop(machine, "sibling")
+
+
+def test_a_serving_envoy_dies_under_load(machine: Machine, load: CountedLoad) -> None:
+    """A server's sidecar killed costs at most the calls that it has in hand; no later one, though it stays listed."""
+    for _ in range(3):
+        envoy = machine.workload("one-2")["pids"][1]
+        known = {name: stream["lost"] for name, stream in load.report().items()}
+        os.kill(envoy, signal.SIGKILL)
+        until(lambda envoy=envoy: machine.workload("one-2")["pids"][1:] not in ([envoy], []))
+        answers_more(load, "direct", "one-2")
+        streams = load.report()
+        lost = [what for name, stream in streams.items() for _, what in stream["failures"][known[name] :]]
+        assert not [what for what in lost if "connection termination" not in what], lost
+        assert len(lost) <= IN_HAND
 
 
 def test_policies_change_under_load(machine: Machine, load: CountedLoad) -> None:

@@ -13,7 +13,9 @@ from plait.envoy import proto
 from plait.model.traffic import Retry
 
 DEFAULT: Final = Retry(attempts=2)
-_HOST_ATTEMPTS: Final = 3
+_HOST_ATTEMPTS: Final = 32
+"""Picks of another host before a retry takes one that failed: a dead host has the fewest requests, so the balancer
+proposes it up to three times of four."""
 _MAX_BACKOFF_FACTOR: Final = 10
 
 

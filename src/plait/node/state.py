@@ -182,7 +182,8 @@ class NodeDirectory:
         found = marker.read_text(encoding="ascii", errors="replace").strip()
         if found != str(FORMAT):
             problem = f"the state directory {self.root} has format {found}; this Plait reads format {FORMAT}"
-            raise RefusedError(problem, "use the Plait that wrote it, or choose another directory with --state-dir")
+            remedy = "use the Plait version that wrote it, or choose another directory with --state-dir"
+            raise RefusedError(problem, remedy)
 
     def running(self) -> Iterator[ObjectName]:
         """The workloads that ran when the agent last looked."""

@@ -68,7 +68,7 @@ def test_a_stopped_sidecar_is_noticed(shop: Machine) -> None:
     row = next(
         row for row in json.loads(shop.plait("get", "workloads", "-A", "-o", "json")) if row["name"] == "frontend"
     )
-    envoy = next(pid for pid in row["pids"] if b"bootstrap" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    envoy = next(pid for pid in row["pids"] if Path(f"/proc/{pid}/exe").readlink().name == "envoy")
     os.kill(envoy, signal.SIGSTOP)
     try:
         assert not observations(shop, code=1)["identities"]["holds"]

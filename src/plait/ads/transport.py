@@ -8,7 +8,7 @@ Machines verify control by one fixed DNS name that only control's certificate ha
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 import grpc
 
@@ -44,12 +44,34 @@ class TlsIdentity:
 
 def server_credentials(current: Callable[[], TlsIdentity]) -> grpc.ServerCredentials:
     """Credentials of a server that demands a client certificate; `current` is asked at each handshake."""
+    first = current()
+    fetch = cast("Callable[[], grpc.ServerCertificateConfiguration]", renewals(first, current))
+    return grpc.dynamic_ssl_server_credentials(_configuration(first), fetch, require_client_authentication=True)
 
-    def configuration() -> grpc.ServerCertificateConfiguration:
+
+def renewals(
+    first: TlsIdentity, current: Callable[[], TlsIdentity]
+) -> Callable[[], grpc.ServerCertificateConfiguration | None]:
+    """What gRPC asks at each handshake: a configuration if the identity is another one than last time, else None.
+
+    gRPC replaces its handshake factory for every configuration that it is given, and is not safe against a handshake
+    that begins at the same time in another thread (it dies of it when a hundred machines come at once):
+    https://github.com/grpc/grpc/issues/36693
+    """
+    used = [first]
+
+    def renewal() -> grpc.ServerCertificateConfiguration | None:
         identity = current()
-        return grpc.ssl_server_certificate_configuration([(identity.key, identity.chain)], identity.roots)
+        if identity == used[0]:
+            return None
+        used[0] = identity
+        return _configuration(identity)
 
-    return grpc.dynamic_ssl_server_credentials(configuration(), configuration, require_client_authentication=True)
+    return renewal
+
+
+def _configuration(identity: TlsIdentity) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration([(identity.key, identity.chain)], identity.roots)
 
 
 def channel(address: str, identity: TlsIdentity | None) -> grpc.aio.Channel:

@@ -8,10 +8,15 @@
 
 The view is the only input: equal views give equal bytes. Endpoints and the scopes of everything else are shared
 by many proxies and added by the caller (`endpoints`, `scopes`, `names`).
+
+What many views have in common, the clusters and the routes of a service that many call, is compiled once for all: the
+latest results are remembered by their inputs, so that equal parts of different proxies are the same entry.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import chain
+from typing import Final
 
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.listener.v3 import listener_pb2
@@ -21,7 +26,10 @@ from plait.compiler import clusters, gateway, inbound, inbound_http, outbound, r
 from plait.envoy import types
 from plait.envoy.resource_set import Entry, ResourceSet, entry_of, resource_set
 from plait.model.services import WorkloadKind
-from plait.model.view import InboundMode, View
+from plait.model.traffic import ClusterKey
+from plait.model.view import InboundMode, OutboundCluster, OutboundFrontend, View
+
+_REMEMBERED: Final = 4096
 
 Named = cluster_pb2.Cluster | listener_pb2.Listener | route_pb2.RouteConfiguration
 
@@ -30,9 +38,11 @@ def compile_view(view: View) -> ResourceSet:
     """Everything the configuration of one proxy consists of, but endpoints and shared scopes."""
     return resource_set(
         chain(
+            _of(types.CLUSTER, (_cluster(item) for item in view.clusters)),
             _entries(types.CLUSTER, _clusters(view)),
             _of(types.SECRET, (secrets.certificate(item) for item in view.certificates)),
             _entries(types.LISTENER, _listeners(view)),
+            _of(types.ROUTE, _frontends(view)),
             _entries(types.ROUTE, _routes(view)),
             _of(types.SCOPE, _scopes(view)),
         )
@@ -51,8 +61,13 @@ def _is_gateway(view: View) -> bool:
     return view.kind is WorkloadKind.GATEWAY
 
 
+@lru_cache(_REMEMBERED)
+def _cluster(cluster: OutboundCluster) -> Entry:
+    message = clusters.outbound(cluster)
+    return entry_of(message.name, message)
+
+
 def _clusters(view: View) -> Iterator[cluster_pb2.Cluster]:
-    yield from (clusters.outbound(cluster) for cluster in view.clusters)
     yield from (clusters.direct(endpoint) for endpoint in view.direct)
     yield from (clusters.inbound(port) for port in inbound.app_ports(view))
     if not _is_gateway(view):
@@ -67,12 +82,32 @@ def _listeners(view: View) -> Iterator[listener_pb2.Listener]:
         yield from inbound.listeners(view)
 
 
-def _routes(view: View) -> Iterator[route_pb2.RouteConfiguration]:
+def _frontends(view: View) -> Iterator[Entry]:
     known = clusters.names_of(view.clusters)
+    for frontend in view.frontends:
+        if frontend.protocol.is_http:
+            used = [key for key in _leads_to(frontend) if key in known]
+            yield _frontend(frontend, tuple((key, known[key]) for key in used))
+
+
+def _leads_to(frontend: OutboundFrontend) -> Iterator[ClusterKey]:
+    """The clusters that a frontend's routes may refer to, each once and in a stable order."""
+    found = {frontend.default: None}
+    for rule in frontend.rules:
+        found.update((item.cluster, None) for item in rule.destinations if item.cluster is not None)
+        found.update((mirror.cluster, None) for mirror in rule.mirrors)
+    return iter(found)
+
+
+@lru_cache(_REMEMBERED)
+def _frontend(frontend: OutboundFrontend, known: tuple[tuple[ClusterKey, str], ...]) -> Entry:
+    message = routes.outbound(frontend, dict(known))
+    return entry_of(message.name, message)
+
+
+def _routes(view: View) -> Iterator[route_pb2.RouteConfiguration]:
     if _is_gateway(view):
-        yield from gateway.route_configurations(view, known)
-    http = (frontend for frontend in view.frontends if frontend.protocol.is_http)
-    yield from (routes.outbound(frontend, known) for frontend in http)
+        yield from gateway.route_configurations(view, clusters.names_of(view.clusters))
     yield from (inbound_http.route_configuration(port) for port in view.inbound if port.mode is InboundMode.HTTP)
 
 

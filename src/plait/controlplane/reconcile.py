@@ -7,6 +7,7 @@ nothing else from being built.
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 
@@ -60,6 +61,8 @@ class Reconciler:
         self._gone = gone
         self._revision = 0
         self._moved = asyncio.Condition()
+        self.build_seconds = 0.0
+        """CPU spent on parsing changes and building from them."""
 
     @property
     def revision(self) -> int:
@@ -97,6 +100,7 @@ class Reconciler:
     async def _take(self, changes: Sequence[Change], revision: int = 0) -> None:
         upserts: dict[Deletion, Resource] = {}
         deletes: set[Deletion] = set()
+        began = time.thread_time()
         for change in changes:
             self._admission.observe(change)
             key = (change.key.group, change.key.kind, change.key.namespace, change.key.name)
@@ -110,6 +114,7 @@ class Reconciler:
         built = self._builder.update(list(upserts.values()), list(deletes))
         newest = max([self._revision, revision, *(change.revision for change in changes)])
         self._publisher.update(built.snapshot, built.touched, revision=newest)
+        self.build_seconds += time.thread_time() - began
         for workload in built.touched.workloads - built.snapshot.workloads.keys():
             self._gone(str(workload))
         async with self._moved:

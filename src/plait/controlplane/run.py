@@ -5,6 +5,7 @@ import contextlib
 import logging
 import signal
 import sys
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -108,6 +109,10 @@ class Control:
         self.certificates = ServerCertificates(authority, state.control)
         self.why = Why(self.publisher, self.builder.located)
 
+    def gauges(self) -> Mapping[str, float]:
+        """What the control process spends, for Prometheus."""
+        return {"build_seconds": self.reconciler.build_seconds}
+
     async def _held(self, revision: int) -> None:
         """Wait until the proxies that were sent something for that revision hold it, or time is up."""
         await self.connections.settled(self.publisher.sent_since(revision), HELD_WITHIN)
@@ -187,7 +192,7 @@ async def _serve_api(control: Control, outside: tuple[str, int] | None) -> None:
     server = ApiServer(app)
     server.add_unix(control.state.api_socket)
     host, port = _listen(control, server, outside)
-    collector = MeshCollector(control.machines.edges.samples, views.gauges)
+    collector = MeshCollector(control.machines.edges.samples, lambda: {**views.gauges(), **control.gauges()})
     metrics_port = serve_metrics(collector, control.state.remembered_port("metrics"))
     control.state.remember_port("metrics", metrics_port)
     views.endpoints = _publish_endpoints(control, host, port, metrics_port)

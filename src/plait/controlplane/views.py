@@ -88,7 +88,7 @@ class Views:
             synced=state.synced,
             refused=refused,
             since=state.since,
-            resources=sum(1 for _ in held) if held else 0,
+            resources=sum(map(len, held.types.values())) if held else 0,
         )
 
     def proxy_config(self, namespace: str, name: str) -> Mapping[str, Any]:
@@ -163,11 +163,12 @@ class Views:
         )
 
     def _counts(self) -> ProxyCounts:
-        proxies = self.proxies()
+        workloads = self._publisher.snapshot.workloads
+        states = [state for state in self._connections.states() if parse_proxy(state.proxy) in workloads]
         return ProxyCounts(
-            ready=sum(proxy.connected for proxy in proxies),
-            synced=sum(proxy.connected and proxy.synced for proxy in proxies),
-            refused=sum(bool(proxy.refused) for proxy in proxies),
+            ready=sum(state.connected for state in states),
+            synced=sum(state.connected and state.synced for state in states),
+            refused=sum(bool(state.refused) for state in states),
         )
 
     def _problems(self, nodes: Sequence[NodeStatus]) -> list[str]:

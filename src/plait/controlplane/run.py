@@ -14,6 +14,7 @@ import uvloop
 from plait.ads.connections import ConnectionCallbacks, Connections
 from plait.ads.node_service import handler as node_handler
 from plait.ads.transport import GrpcServer, TlsIdentity, server_credentials
+from plait.aio import readiness
 from plait.aio.supervise import supervise
 from plait.api.app import create_app
 from plait.api.backend import Backend
@@ -267,7 +268,9 @@ async def _until_stopped(control: Control, server: ApiServer) -> None:
     ]
     serving = asyncio.create_task(server.serve())
     stopped = asyncio.create_task(stopping.wait())
+    readiness.tell(readiness.READY)
     await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
+    readiness.tell(readiness.STOPPING)
     server.stop()
     for task in [*background, stopped]:
         task.cancel()

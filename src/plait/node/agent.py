@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from plait.aio import readiness
 from plait.errors import PlaitError, RefusedError
 from plait.identity.attestation import peer_process
 from plait.node import commands_beside, reports, wire
@@ -56,6 +57,7 @@ class Agent:
         listener = wire.listen(path, mode=0o666)
         listener.setblocking(False)
         loop = asyncio.get_running_loop()
+        readiness.tell(readiness.READY)
         try:
             while True:
                 channel, _address = await loop.sock_accept(listener)

@@ -14,6 +14,7 @@ import uvloop
 
 from plait.ads.client import Relay
 from plait.ads.transport import Channels
+from plait.aio import readiness
 from plait.aio.supervise import supervise
 from plait.errors import PlaitError
 from plait.node import adoption, doctor, housekeeping, join, metrics, wire
@@ -93,6 +94,7 @@ async def _work(registry: Registry, identity: MachineIdentity, *, control: Contr
         background.append(group.create_task(supervise("housekeeping", lambda: housekeeping.keep(registry))))
         background.append(group.create_task(agent.serve(context.directory.socket)))
         await _until_stopped()
+        readiness.tell(readiness.STOPPING)
         for task in background:
             task.cancel()
         await registry.detach()

@@ -99,12 +99,6 @@ RIGHT: list[dict[str, Any]] = [
         loadBalancer={"localityLbSetting": {"distribute": [{"from": "a/*", "to": {"a/*": 80, "b/*": 20}}]}}
     ),
     document(NETWORKING, "DestinationRule", {"host": "a", "subsets": [{"name": "v1", "labels": {"version": "v1"}}]}),
-    document(NETWORKING, "Sidecar", {"egress": [{"hosts": ["./*", "istio-system/*", "~/x", "prod/*.a.b"]}]}),
-    document(
-        NETWORKING,
-        "Sidecar",
-        {"ingress": [{"port": {"number": 80, "protocol": "HTTP", "name": "x"}, "defaultEndpoint": "127.0.0.1:80"}]},
-    ),
     jwt(jwksUri="https://a.b/keys", fromHeaders=[{"name": "x", "prefix": "Bearer "}], timeout="3s"),
     jwt(jwks='{"keys": []}', outputClaimToHeaders=[{"header": "x-sub", "claim": "sub"}]),
     document(
@@ -205,11 +199,6 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         document(NETWORKING, "DestinationRule", {"host": "a", "subsets": [{"name": "v1"}, {"name": "v1"}]}),
         "spec.subsets[1].name",
         'Duplicate value: "v1"',
-    ),
-    (
-        document(NETWORKING, "Sidecar", {"egress": [{"hosts": ["reviews"]}]}),
-        "spec.egress[0].hosts[0]",
-        'Invalid value: "reviews": host must be of form namespace/dnsName',
     ),
     (
         jwt(jwksUri="ftp://a", jwks='{"keys": []}'),

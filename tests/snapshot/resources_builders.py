@@ -170,6 +170,17 @@ def authorization_policy(name: str, *rules: Document, action: str = "ALLOW", **s
     return resource(SECURITY, "AuthorizationPolicy", name, spec={"action": action, "rules": list(rules), **spec})
 
 
+def sidecar(name: str, *hosts: str, selector: dict[str, str] | None = None, mode: str = "", **fields: Any) -> Resource:
+    """A Sidecar with one egress listener for these hosts (or listeners given as `egress`)."""
+    meta = {key: fields.pop(key) for key in ("created", "generation") if key in fields}
+    spec: Document = {"egress": [{"hosts": list(hosts)}], **fields} if hosts else dict(fields)
+    if selector is not None:
+        spec["workloadSelector"] = {"labels": selector}
+    if mode:
+        spec["outboundTrafficPolicy"] = {"mode": mode}
+    return resource(NETWORKING, "Sidecar", name, spec=spec, **meta)
+
+
 def service_entry(name: str, *hosts: str, ports: list[Document] | None = None, **fields: Any) -> Resource:
     """A ServiceEntry; `given` are the addresses by host that the mesh allocated."""
     given = fields.pop("given", {})

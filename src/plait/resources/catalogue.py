@@ -14,6 +14,7 @@ from plait.resources.gateway_api.reference_grant import ReferenceGrant
 from plait.resources.istio.authorization_policy import AuthorizationPolicy
 from plait.resources.istio.peer_authentication import PeerAuthentication
 from plait.resources.istio.service_entry import ServiceEntry
+from plait.resources.istio.sidecar import Sidecar
 from plait.resources.istio.workload_entry import WorkloadEntry
 from plait.resources.kind import Column, Kind
 
@@ -190,6 +191,15 @@ ISTIO_KINDS = (
             Column(name="Resolution", path=".spec.resolution", description="NONE, STATIC, DNS, ..."),
             AGE,
         ),
+    ),
+    Kind(
+        group=NETWORKING,
+        versions=("v1", "v1beta1", "v1alpha3"),
+        kind="Sidecar",
+        plural="sidecars",
+        model=Sidecar,
+        categories=("istio-io", "networking-istio-io"),
+        columns=(AGE,),
     ),
     Kind(
         group=SECURITY,

@@ -5,7 +5,6 @@ from plait.resources.gateway_api.grpc_route import GRPCRoute
 from plait.resources.gateway_api.l4_routes import TCPRoute, TLSRoute
 from plait.resources.istio.destination_rule import DestinationRule
 from plait.resources.istio.request_authentication import RequestAuthentication
-from plait.resources.istio.sidecar import Sidecar
 from plait.resources.istio.telemetry import Telemetry
 from plait.resources.istio.virtual_service import VirtualService
 from plait.resources.kind import Column, Kind
@@ -68,7 +67,6 @@ LATER_KINDS = (
         "dr",
         columns=(Column(name="Host", path=".spec.host", description="Name of the service"), _AGE),
     ),
-    _later(Sidecar, "networking.istio.io", "sidecars"),
     _later(RequestAuthentication, "security.istio.io", "requestauthentications", "ra"),
     _later(Telemetry, "telemetry.istio.io", "telemetries", "telemetry"),
 )

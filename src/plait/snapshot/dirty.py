@@ -41,6 +41,8 @@ class Dirty:
     """Namespaces whose PeerAuthentications are put in order again."""
     authorization: set[str] = field(default_factory=set[str])
     """Namespaces whose AuthorizationPolicies are put in order again."""
+    sidecars: set[str] = field(default_factory=set[str])
+    """Namespaces whose Sidecars are put in order again."""
     addresses: set[str] = field(default_factory=set[str])
     """Workload addresses whose holder is looked up again."""
     ranges: bool = False

@@ -11,6 +11,7 @@ from typing import Final
 from plait.envoy import names
 from plait.errors import NotFoundError
 from plait.model.ids import ObjectName
+from plait.model.reach import Reach
 from plait.model.services import Capture, Endpoint, Service, Workload
 from plait.model.snapshot import Snapshot
 from plait.model.traffic import ClusterKey
@@ -22,14 +23,26 @@ _SUFFIX: Final = f".svc.{CLUSTER_DOMAIN}"
 _HTTP_PORT: Final = 80
 
 
-def resolve_host(snapshot: Snapshot, spelling: str, namespace: str) -> str | None:
-    """The host that a caller in that namespace means by a spelling, or None where the mesh has no such name."""
+def resolve_host(snapshot: Snapshot, spelling: str, namespace: str, *, reach: Reach | None = None) -> str | None:
+    """The host that a caller in that namespace means by a spelling, or None where the mesh has no such name.
+
+    With a reach, a name outside it does not exist; an address is always what it is.
+    """
     if dialled(snapshot, spelling) is not None:
         return spelling
     for host in possible_hosts(spelling, namespace):
-        if host in snapshot.services or _instance(snapshot, host) is not None:
+        service = service_behind(snapshot, host)
+        if service is not None and (reach is None or reach.lets_any(service, namespace)):
             return host
     return None
+
+
+def service_behind(snapshot: Snapshot, host: str) -> Service | None:
+    """The service that a host names, itself or one workload behind it; None where the mesh has no such name."""
+    service = snapshot.services.get(host)
+    if service is None and _instance(snapshot, host) is not None:
+        return snapshot.services[host.partition(".")[2]]
+    return service
 
 
 def possible_hosts(spelling: str, namespace: str) -> tuple[str, ...]:
@@ -99,15 +112,20 @@ def workloads_named(snapshot: Snapshot, host: str) -> tuple[Workload, ...]:
     return (instance,) if instance else ()
 
 
-def scope_keys(snapshot: Snapshot, capture: Capture, *, namespace: str = "") -> tuple[ScopeKey, ...]:
+def scope_keys(
+    snapshot: Snapshot, capture: Capture, *, namespace: str = "", reach: Reach | None = None
+) -> tuple[ScopeKey, ...]:
     """The key of every HTTP frontend, each key once.
 
     In transparent capture a key is ADDRESS:PORT. In explicit capture it is an authority, in every spelling that callers
-    in that namespace may use; without a namespace the short names are left out.
+    in that namespace may use; without a namespace the short names are left out. With a reach, only what callers of that
+    namespace may call has keys.
     """
     found: dict[str, ScopeKey] = {}
     for (host, port), frontend in sorted(snapshot.frontends.items()):
         if not frontend.protocol.is_http:
+            continue
+        if reach is not None and not reach.lets(snapshot.services[host], port, namespace):
             continue
         authorities: tuple[str, ...] = (frontend.address,) if frontend.address else ()
         explicit = capture is Capture.EXPLICIT

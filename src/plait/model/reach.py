@@ -1,0 +1,93 @@
+"""How far a workload may reach at all: the upper bound that a Sidecar sets.
+
+What a workload holds is what it calls (its demand); a `Reach` says what it may call. A host of a listener with a port
+is for that port of the services only, and such a listener takes its port away from those without one. An excluded
+host wins over every other host of its listener.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from plait.model.ids import ObjectName, Origin
+from plait.model.services import Service
+
+ANY = "*"
+OWN = "."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostPattern:
+    """Services of a namespace (`*` any, `.` the caller's) with a host: exact, `*`, or `*.example.com`."""
+
+    namespace: str
+    host: str
+    path: str = ""
+    """Where in the Sidecar it is written."""
+
+    def covers(self, service: Service, namespace: str) -> bool:
+        """Whether a service is meant, to a caller in that namespace."""
+        wanted = namespace if self.namespace == OWN else self.namespace
+        if wanted not in (ANY, service.name.namespace):
+            return False
+        return service.host.endswith(self.host[1:]) if self.host.startswith(ANY) else service.host == self.host
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EgressListener:
+    """Hosts that may be called, on one port of theirs or (0) on all that no other listener names."""
+
+    port: int = 0
+    hosts: tuple[HostPattern, ...] = ()
+    excluded: tuple[HostPattern, ...] = ()
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether a call is within the reach, and the host (or listener) that says so; no path where nothing does."""
+
+    allowed: bool
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """What one Sidecar lets workloads call; `registry_only` refuses what is no service of the mesh."""
+
+    sidecar: ObjectName
+    listeners: tuple[EgressListener, ...]
+    registry_only: bool = False
+
+    def verdict(self, service: Service, port: int, namespace: str) -> Verdict:
+        """Whether a caller in that namespace may call that port of a service, and which host says so."""
+        named = [listener for listener in self.listeners if listener.port == port]
+        found = Verdict(allowed=False)
+        for listener in named or (listener for listener in self.listeners if not listener.port):
+            verdict = _verdict(listener, service, namespace)
+            if verdict.allowed:
+                return verdict
+            found = verdict if verdict.path else found
+        return found
+
+    def lets(self, service: Service, port: int, namespace: str) -> bool:
+        """Whether a caller in that namespace may call that port of a service."""
+        return self.verdict(service, port, namespace).allowed
+
+    def lets_any(self, service: Service, namespace: str) -> bool:
+        """Whether a caller in that namespace may call any port of a service (or its name, if it has no port)."""
+        ports: Iterable[int] = [port.number for port in service.ports] or (0,)
+        return any(self.lets(service, port, namespace) for port in ports)
+
+    def origin(self, path: str = "spec") -> Origin:
+        """A place in the Sidecar."""
+        return Origin(kind="Sidecar", namespace=self.sidecar.namespace, name=self.sidecar.name, path=path)
+
+
+def _verdict(listener: EgressListener, service: Service, namespace: str) -> Verdict:
+    for pattern in listener.excluded:
+        if pattern.covers(service, namespace):
+            return Verdict(allowed=False, path=pattern.path)
+    for pattern in listener.hosts:
+        if pattern.covers(service, namespace):
+            return Verdict(allowed=True, path=pattern.path)
+    return Verdict(allowed=False)

@@ -1,0 +1,53 @@
+"""Linking Sidecars: those in force by namespace, and the workloads that one of them lets call something else.
+
+A changed Sidecar looks at the workloads of its namespace (the root namespace's: at all), and touches only those for
+which another reach came out.
+"""
+
+from collections.abc import Sequence
+
+from plait.snapshot.declared import DeclaredWorkload
+from plait.snapshot.dirty import Dirty
+from plait.snapshot.links import Stage
+from plait.snapshot.sidecars import reach_of, sidecars_in_force
+
+SIDECAR = "Sidecar"
+
+
+def link_sidecars(stage: Stage, dirty: Dirty) -> None:
+    """Put the Sidecars of every marked namespace in order again."""
+    declared, links = stage.tables.sidecars.sidecars, stage.links
+    for namespace in dirty.sidecars:
+        stage.effects.work["sidecars"] += 1
+        selected, conditions = sidecars_in_force(declared[namespace].values())
+        links.sidecars.put(namespace, selected or None)
+        links.policy_conditions[SIDECAR, namespace] = conditions
+
+
+def follow_reaches(stage: Stage, dirty: Dirty, *, root_namespace: str) -> None:
+    """Find the reach of every workload that changed, or whose namespace's Sidecars did."""
+    links, workloads = stage.links, stage.tables.workloads.workloads
+    concerned = set(dirty.former)
+    if dirty.sidecars:
+        everywhere = root_namespace in dirty.sidecars
+        concerned.update(name for name in workloads if everywhere or name.namespace in dirty.sidecars)
+    for name in concerned if links.sidecars.values() or links.reaches else ():
+        stage.effects.work["reaches"] += 1
+        declared = workloads.get(name)
+        sidecars = links.sidecars.values()
+        reach = reach_of(sidecars, declared.workload, root_namespace=root_namespace) if declared else None
+        if reach == links.reaches.get(name):
+            continue
+        stage.effects.reaches.add(name)
+        if reach is None:
+            del links.reaches[name]
+        else:
+            links.reaches[name] = reach
+
+
+def note_places(stage: Stage, host: str, members: Sequence[DeclaredWorkload], *, same: bool) -> None:
+    """Mark the addresses of workloads that a host came to lead to, or no longer does: a Sidecar may ask for that."""
+    if not stage.links.reaches:
+        return
+    old, new = ({item.workload.address for item in listed} for listed in (stage.links.members.get(host, ()), members))
+    stage.effects.hosts.update(old ^ new if same else old | new)

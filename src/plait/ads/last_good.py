@@ -15,7 +15,7 @@ from urllib.parse import quote
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.message import DecodeError
 
-from plait.ads.stream import response
+from plait.ads.responses import response
 from plait.envoy.resource_set import Entry, ResourceSet
 from plait.identity.private_files import private_directory, write_private
 

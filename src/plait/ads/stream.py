@@ -20,6 +20,7 @@ from typing import Final
 
 from envoy.service.discovery.v3 import discovery_pb2
 
+from plait.ads.responses import Responses
 from plait.ads.subscription import ABSENT, Refusal, Subscription
 from plait.envoy.resource_set import Entry, ResourceSet
 from plait.envoy.types import (
@@ -88,9 +89,10 @@ Event = Subscribed | Unsubscribed | Acknowledged | Refused
 class DeltaStream:
     """The state of one delta stream."""
 
-    def __init__(self, *, deferred: Collection[str] = ()) -> None:
+    def __init__(self, *, deferred: Collection[str] = (), responses: Responses | None = None) -> None:
+        """`responses` are those that this stream shares with others."""
         self._subscriptions = {url: Subscription(url, deferred=url in deferred) for url in ALL_TYPES}
-        self._nonce = 0
+        self._responses = responses or Responses()
         self._published = False
         self._complete = False
         self.resources_sent = 0
@@ -218,37 +220,18 @@ class DeltaStream:
     def _write(
         self, subscription: Subscription, add: tuple[Entry, ...], gone: tuple[str, ...] = (), *, removal: bool = False
     ) -> bytes:
-        self._nonce += 1
-        nonce = str(self._nonce)
+        nonce, wire = self._responses.get(subscription.type_url, add, gone, unlike=subscription.pending)
         if subscription.type_url == CLUSTER:
             self._subscriptions[ENDPOINT].owe(item.name for item in add)
         subscription.mark_sent(nonce, add, gone, removal=removal)
         self.resources_sent += len(add)
-        return response(subscription.type_url, nonce, add, gone)
+        return wire
 
 
 def stages_through(type_url: str) -> tuple[str, ...]:
     """The types of the push stages up to and including the stage of that type."""
     last = next(index for index, stage in enumerate(PUSH_STAGES) if type_url in stage)
     return tuple(url for stage in PUSH_STAGES[: last + 1] for url in stage)
-
-
-def response(type_url: str, nonce: str, add: Iterable[Entry], gone: Iterable[str]) -> bytes:
-    """A serialised DeltaDiscoveryResponse, made by joining the finished bytes of its resources."""
-    head = discovery_pb2.DeltaDiscoveryResponse(type_url=type_url, nonce=nonce, removed_resources=gone)
-    parts = [head.SerializeToString()]
-    for item in add:
-        parts += (b"\x12", _varint(len(item.wire)), item.wire)
-    return b"".join(parts)
-
-
-def _varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
 
 
 def _answer(subscription: Subscription, request: discovery_pb2.DeltaDiscoveryRequest) -> Iterator[Event]:

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from plait.ads.versions import Versions
 from plait.envoy.resource_set import EMPTY, Entry
 from plait.envoy.types import ENDPOINT, NAME
 
@@ -67,8 +68,8 @@ class Subscription:
         self.active = False
         self.wildcard = False
         self.names: set[str] = set()
-        self.sent: dict[str, str] = {}
-        self.held: dict[str, str] = {}
+        self.sent = Versions()
+        self.held = Versions()
         self.refused: dict[str, Refusal] = {}
         self.pending: dict[str, Sent] = {}
         self._target: Mapping[str, Entry] = EMPTY
@@ -91,11 +92,11 @@ class Subscription:
             self._owes_reply |= not self.wildcard and not first
             self.wildcard = True
         if not first:
-            self._owed |= asked & self.sent.keys()
+            self._owed.update(name for name in asked if name in self.sent)
         self.names |= asked
         if first:
-            self.sent = {name: version for name, version in initial.items() if self.wants(name)}
-            self.held = dict(self.sent)
+            versions = {name: version for name, version in initial.items() if self.wants(name)}
+            self.sent, self.held = Versions(versions), Versions(versions)
 
     def unsubscribe(self, names: Iterable[str]) -> None:
         """Forget names; under a wildcard the peer is told again what they are, since it may have dropped them."""
@@ -103,14 +104,14 @@ class Subscription:
         if WILDCARD in dropped:
             dropped.discard(WILDCARD)
             self.wildcard = False
-            dropped |= self.sent.keys() - self.names
+            dropped.update(name for name in self.sent if name not in self.names)
         if self.wildcard:
             self._owed |= dropped & self.names
         self.names -= dropped
         if not self.wildcard:
             for name in dropped:
-                self.sent.pop(name, None)
-                self.held.pop(name, None)
+                self.sent.drop(name)
+                self.held.drop(name)
                 self.refused.pop(name, None)
                 self._owed.discard(name)
 
@@ -133,7 +134,7 @@ class Subscription:
 
     def owe(self, names: Iterable[str]) -> None:
         """Send these names again although they have not changed."""
-        again = self.names.intersection(names) & self.sent.keys()
+        again = {name for name in self.names.intersection(names) if name in self.sent}
         if again:
             self._owed |= again
             self._changes = None
@@ -142,17 +143,31 @@ class Subscription:
         """What is still to be sent, in a stable order."""
         if self._changes is None:
             self._changes = self._compare() if self.active and self._known else NO_CHANGES
+            self._rest()
         return self._changes
 
     def _compare(self) -> Changes:
         target = self._target
-        wanted = target if self.wildcard else sorted(self.names & target.keys())
-        add = tuple(target[name] for name in wanted if self._must_send(target[name]))
+        differing = sorted(self.sent.differing(target) | self._owed)
+        wanted = differing if self.wildcard else sorted(self.names)
+        add = tuple(item for name in wanted if (item := target.get(name)) is not None and self._must_send(item))
         missing = sorted(name for name in self.names | self._owed if name not in target)
         deny = tuple(name for name in missing if self._must_deny(name))
-        gone = (name for name, version in self.sent.items() if version != ABSENT and name not in target)
+        gone = (name for name in differing if self.sent.get(name) and name not in target)
         remove = tuple(name for name in gone if name not in self._owed and self._may_deny(name))
         return Changes(add=add, deny=deny, remove=remove)
+
+    def _rest(self) -> None:
+        """Once the peer has everything, refer to what was published instead of keeping it apart for this stream."""
+        if self._changes or self._changes is None or not (self.wildcard and self._known and self.active):
+            return
+        if self.pending or self.refused or self._owed:
+            return
+        target = self._target
+        beside = ((name, self.sent.get(name)) for name in self.sent.differing(target) if name not in target)
+        kept = {name: version for name, version in beside if version is not None}
+        self.sent.rest(target, kept)
+        self.held.rest(target, {name: version for name, version in kept.items() if version != ABSENT})
 
     def _must_send(self, item: Entry) -> bool:
         refusal = self.refused.get(item.name)
@@ -195,7 +210,7 @@ class Subscription:
         self.pending[nonce] = Sent(versions=versions, gates=gates, removal=removal)
         for name, version in versions.items():
             if version == ABSENT and name not in self.names:
-                self.sent.pop(name, None)
+                self.sent.drop(name)
             else:
                 self.sent[name] = version
         self._owed -= versions.keys()
@@ -224,10 +239,11 @@ class Subscription:
             return None
         for name, version in sent.versions.items():
             if version == ABSENT:
-                self.held.pop(name, None)
+                self.held.drop(name)
             elif self.wants(name):
                 self.held[name] = version
         self._resolve_suspects(sent)
+        self._rest()
         return sent
 
     def refuse(self, nonce: str, message: str) -> tuple[str, ...]:
@@ -252,10 +268,11 @@ class Subscription:
         self._changes = None
         if self.sent.get(name) != version:
             return
-        if name in self.held:
-            self.sent[name] = self.held[name]
+        held = self.held.get(name)
+        if held is not None:
+            self.sent[name] = held
         else:
-            self.sent.pop(name, None)
+            self.sent.drop(name)
 
     def _resolve_suspects(self, sent: Sent) -> None:
         if self._suspects and sent.versions.keys() & set(self._suspects[0]):

@@ -55,9 +55,10 @@ class ResourceSet:
         return self.types.get(type_url, EMPTY)
 
     def merged(self, other: "ResourceSet") -> "ResourceSet":
-        """Both sets together; where both name a resource, `other` wins."""
-        urls = self.types.keys() | other.types.keys()
-        return ResourceSet({url: {**self.of(url), **other.of(url)} for url in urls})
+        """Both sets together; where both name a resource, `other` wins. What only one has is not copied."""
+        both = self.types.keys() & other.types.keys()
+        joined = {url: {**self.types[url], **other.types[url]} for url in both}
+        return ResourceSet({**self.types, **other.types, **joined})
 
     def replaced(self, type_url: str, entries: Mapping[str, Entry]) -> "ResourceSet":
         """This set with the entries of one type replaced."""

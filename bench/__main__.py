@@ -1,44 +1,37 @@
-"""`python -m bench`: measures everything, prints the table and writes build/bench.json.
+"""`python -m bench`: measures, prints the table and writes build/bench.json.
 
-usage: python -m bench [control] [traffic] [starting] [demo]      (without words: all)
+usage: python -m bench [--quick] [PART...]      (without parts: all; they are listed in `PARTS`)
+
+`--quick` takes so few and short readings of the traffic that they decide nothing: it shows that everything works.
+Exit code 1: a target is missed; 2: something could not be measured. `python -m bench.document` writes the figures and
+the picture into docs/explanation.
 """
 
+import argparse
 import contextlib
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench import control, demo, live, mesh, paths, places, starting, streams, traffic, upstream
-from bench.rows import Row, show, write, write_readings
+from bench import cells, control, demand, demo, live, mesh, starting, streams
+from bench import traffic_part as traffic
+from bench.rows import Row, show, write
 from plait.errors import PlaitError
 
-PARTS = ("traffic", "starting", "control", "demo")
+PARTS = ("traffic", "starting", "control", "demo", "demand")
 RESULT = mesh.REPOSITORY / "build" / "bench.json"
 
 
-def of_control() -> list[Row]:
+def of_control() -> Iterator[Row]:
     """The control plane's rows."""
-    full = control.full_build()
+    yield control.full_build()
     builder = control.built(control.documents())
-    return [full, streams.one_endpoint(builder), live.one_endpoint(builder)]
+    yield streams.one_endpoint(builder)
+    yield live.one_endpoint(builder)
 
 
-def of_traffic(running: mesh.Mesh, folder: Path) -> list[Row]:
-    """The data plane's rows."""
-    upstream.check_tools()
-    with places.places(folder) as own:
-        compared = [
-            paths.plait(running, folder),
-            paths.IstioLike(own, folder).path(),
-            paths.direct(own, folder),
-        ]
-        measured = traffic.measure(compared)
-        write_readings(measured, RESULT.with_name("bench-readings.json"))
-        return traffic.rows(measured)
-
-
-def of_mesh(chosen: Sequence[str]) -> Iterator[Row]:
+def of_mesh(chosen: Sequence[str], *, quick: bool) -> Iterator[Row]:
     """The rows that need a mesh."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="plait-bench-")))
@@ -46,28 +39,41 @@ def of_mesh(chosen: Sequence[str]) -> Iterator[Row]:
         if "starting" in chosen:
             yield from starting.delays(running)
         if "traffic" in chosen and starting.privileged():
-            yield from of_traffic(running, folder)
+            yield from traffic.rows(running, folder, cells.quick(cells.CELLS) if quick else cells.CELLS)
         if "demo" in chosen:
             yield from demo.memory(running)
+        if "demand" in chosen and starting.privileged():
+            yield from demand.rows(running)
+
+
+def measured(chosen: Sequence[str], *, quick: bool) -> Iterator[Row]:
+    """Everything that was asked for, row by row."""
+    if set(chosen) - {"control"}:
+        yield from of_mesh(chosen, quick=quick)
+    if "control" in chosen:
+        yield from of_control()
 
 
 def main(words: Sequence[str]) -> int:
     """Measure; exit code 1 if a target is missed, 2 if something could not be measured."""
-    chosen = words or PARTS
-    if unknown := sorted(set(chosen) - set(PARTS)):
-        sys.stderr.write(f"bench: no part is called {unknown[0]}; there are {', '.join(PARTS)}\n")
-        return 2
-    if "traffic" in chosen and not starting.privileged():
+    parser = argparse.ArgumentParser(prog="python -m bench")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART")
+    given = parser.parse_args(words)
+    chosen = given.parts or PARTS
+    if {"traffic", "demand"} & set(chosen) and not starting.privileged():
         sys.stderr.write("bench: requests through sidecars are not measured: network namespaces need root\n")
+    rows: list[Row] = []
+    code = 0
     try:
-        rows = list(of_mesh(chosen)) if set(chosen) - {"control"} else []
-        rows += of_control() if "control" in chosen else []
-    except (PlaitError, RuntimeError) as error:
+        for row in measured(chosen, quick=given.quick):
+            rows.append(row)
+    except (PlaitError, RuntimeError, OSError) as error:
         sys.stderr.write(f"bench: {error}\n")
-        return 2
+        code = 2
     show(rows)
     write(rows, RESULT)
-    return 1 if any(row.holds is False for row in rows) else 0
+    return code or int(any(row.holds is False for row in rows))
 
 
 if __name__ == "__main__":

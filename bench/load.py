@@ -1,28 +1,46 @@
-"""Load from inside a network namespace: wrk for saturation, `pace` for a fixed rate."""
+"""Load from inside a network namespace: wrk and h2load for saturation, `pace` and h2load for a fixed rate.
+
+HTTP/1.1 (also where the proxies take it for bytes) uses 32 connections with one request at a time; HTTP/2 and gRPC use
+4 connections with 8 at a time, so that 32 requests are under way as well. At a fixed rate h2load spreads the rate over
+its connections and lets up to 100 requests wait on each.
+"""
 
 import json
 import re
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from bench import processes
+from bench import calls, processes, upstream
+from bench.calls import Call
+from bench.pace import percentile
 
-PACE = Path(__file__).with_name("pace.py")
-CONNECTIONS = 32
-RATE = 1000
-_UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60000.0}
+PACE: Final = Path(__file__).with_name("pace.py")
+CONNECTIONS: Final = 32
+STREAMS: Final = 8
+WAITING: Final = 100
+RATE: Final = 1000
+_UNITS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60000.0}
+_QUESTION: Final = upstream.message(b"question")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where load goes: called from a namespace (its name), by address, under the name of a host."""
+    """Where load goes: called from a namespace (its name), by address, under the name of a host, with which call."""
 
     netns: str
     address: str
     port: int
     host: str
+    call: Call
+
+    @property
+    def url(self) -> str:
+        """The URL by address."""
+        return f"http://{self.address}:{self.port}{self.call.path}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,16 +54,22 @@ class Outcome:
     p99: float
 
 
-def saturate(target: Target, seconds: float, *, niceness: int = 0) -> Outcome:
-    """As many requests as 32 connections can make."""
-    url = f"http://{target.address}:{target.port}/"
-    options = ["-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "--latency", "-H", f"Host: {target.host}"]
-    return parse_wrk(_inside(target, ["wrk", *options, url], seconds=seconds, niceness=niceness))
+def saturate(target: Target, seconds: float, *, niceness: int = 0, connections: int = CONNECTIONS) -> Outcome:
+    """As many requests as can be made with `connections` under way at a time."""
+    if target.call.protocol.multiplexed:
+        clients = max(1, connections // STREAMS)
+        return _h2load(target, seconds, ["-c", str(clients), "-m", str(min(STREAMS, connections))], niceness=niceness)
+    options = ["-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--latency", "-H", f"Host: {target.host}"]
+    return parse_wrk(_inside(target, ["wrk", *options, target.url], seconds=seconds, niceness=niceness))
 
 
 def pace(target: Target, seconds: float, *, rate: int = RATE, niceness: int = 0) -> Outcome:
     """Requests at a fixed rate, whatever the answers take."""
-    plan = [target.address, str(target.port), target.host, str(rate), str(seconds)]
+    if target.call.protocol.multiplexed:
+        clients = CONNECTIONS // STREAMS
+        options = ["-c", str(clients), "-m", str(WAITING), "--rps", str(rate / clients)]
+        return _h2load(target, seconds, options, niceness=niceness)
+    plan = [target.address, str(target.port), target.host, target.call.path, str(rate), str(seconds)]
     seen = json.loads(
         _inside(target, [sys.executable, "-I", "-S", str(PACE), *plan], seconds=seconds, niceness=niceness)
     )
@@ -57,6 +81,18 @@ def pace(target: Target, seconds: float, *, rate: int = RATE, niceness: int = 0)
         p50=seen["p50"],
         p99=seen["p99"],
     )
+
+
+def _h2load(target: Target, seconds: float, options: list[str], *, niceness: int) -> Outcome:
+    with tempfile.TemporaryDirectory(prefix="plait-bench-") as folder:
+        log, question = Path(folder) / "log", Path(folder) / "question"
+        question.write_bytes(_QUESTION)
+        command = ["h2load", "-t", "1", "-D", f"{seconds:.0f}", *options, "--log-file", str(log)]
+        command += ["-H", f":authority: {target.host}"]
+        if target.call.protocol is calls.GRPC:
+            command += ["-d", str(question), "-H", "content-type: application/grpc", "-H", "te: trailers"]
+        text = _inside(target, [*command, target.url], seconds=seconds, niceness=niceness)
+        return parse_h2load(text, log.read_text(), seconds)
 
 
 def _inside(target: Target, command: list[str], *, seconds: float, niceness: int) -> str:
@@ -71,6 +107,23 @@ def _inside(target: Target, command: list[str], *, seconds: float, niceness: int
     if process.returncode:
         raise RuntimeError(f"{command[0]} failed in {target.netns}: {errors.decode(errors='replace').strip()[-300:]}")
     return out.decode()
+
+
+def parse_h2load(text: str, log: str, seconds: float) -> Outcome:
+    """What h2load printed, with the time of each request from its log (start, status, microseconds)."""
+    counts = re.search(r"requests: .* (\d+) failed, (\d+) errored, (\d+) timeout", text)
+    if counts is None:
+        raise RuntimeError(f"h2load printed something unexpected: {text.strip()[:300]}")
+    lines = [line.split("\t") for line in log.splitlines()]
+    taken = sorted(int(words[2]) / 1000 for words in lines if words[1] == "200")
+    refused = sum(words[1] != "200" for words in lines)
+    return Outcome(
+        requests=len(taken),
+        failed=max(refused, int(counts[1])),
+        per_second=len(taken) / seconds,
+        p50=percentile(taken, 0.5),
+        p99=percentile(taken, 0.99),
+    )
 
 
 def parse_wrk(text: str) -> Outcome:

@@ -1,7 +1,7 @@
 """An open-loop generator of HTTP/1.1 requests: fixed times of sending, latency counted from the intended time.
 
-Runs alone (`python -I -S pace.py ADDRESS PORT HOST RATE SECONDS`) on the standard library, in any network namespace,
-and prints one JSON object. Requests are spread evenly over a second; each takes a free connection of a pool, or waits
+Runs alone (`python -I -S pace.py ADDRESS PORT HOST PATH RATE SECONDS`) on the standard library, in any namespace, and
+prints one JSON object. Requests are spread evenly over a second; each takes a free connection of a pool, or waits
 for one, its latency running. What the generator itself adds is the same on every path.
 """
 
@@ -23,12 +23,13 @@ class Connection:
         self.socket = socket.create_connection(address, timeout=5)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.intended = 0.0
-        self._got = b""
+        self._head = b""
+        self._length = 0
         self._wanted = -1
 
     def send(self, request: bytes, intended: float) -> None:
         """Write a request."""
-        self.intended, self._got, self._wanted = intended, b"", -1
+        self.intended, self._head, self._length, self._wanted = intended, b"", 0, -1
         self.socket.sendall(request)
 
     def receive(self) -> int:
@@ -36,13 +37,14 @@ class Connection:
         piece = self.socket.recv(65536)
         if not piece:
             raise ConnectionError("the connection was closed")
-        self._got += piece
+        self._length += len(piece)
         if self._wanted < 0:
-            head, found, _ = self._got.partition(b"\r\n\r\n")
+            self._head += piece
+            head, found, _ = self._head.partition(b"\r\n\r\n")
             if not found:
                 return 0
             self._wanted = len(head) + 4 + content_length(head)
-        return int(self._got[9:12]) if len(self._got) >= self._wanted else 0
+        return int(self._head[9:12]) if self._length >= self._wanted else 0
 
 
 def content_length(head: bytes) -> int:
@@ -62,8 +64,8 @@ def percentile(values: list[float], share: float) -> float:
 class Run:
     """One run: its pool, its plan and what it saw."""
 
-    def __init__(self, address: tuple[str, int], host: str, rate: float, seconds: float) -> None:
-        self.request = f"GET / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: pace\r\n\r\n".encode()
+    def __init__(self, address: tuple[str, int], host: str, *, path: str, rate: float, seconds: float) -> None:
+        self.request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: pace\r\n\r\n".encode()
         self.rate, self.total = rate, int(rate * seconds)
         self.latencies: list[float] = []
         self.failed = 0
@@ -119,8 +121,8 @@ class Run:
 
 def main(arguments: Sequence[str]) -> None:
     """Run once and print."""
-    address, port, host, rate, seconds = arguments
-    run = Run((address, int(port)), host, float(rate), float(seconds))
+    address, port, host, path, rate, seconds = arguments
+    run = Run((address, int(port)), host, path=path, rate=float(rate), seconds=float(seconds))
     run.drive()
     run.close()
     sys.stdout.write(json.dumps(run.report()) + "\n")

@@ -1,10 +1,12 @@
 """Network namespaces of the bench's own, made by the product's code, so that every path is alike.
 
-The Istio-like pair gets places with the same capture rules as Plait's workloads; the direct pair gets places without
+Other pairs of sidecars get places with the same capture rules as Plait's workloads; the direct pair gets places without
 capture. All hang on one bridge, as Plait's workloads hang on the mesh's.
 """
 
+import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from bench import calls
 from plait.node import netns
 from plait.node.addresses import choose_mesh_range
 from plait.node.network import MachineNetwork
@@ -21,6 +24,7 @@ from plait.node.record import PlaceSpec
 
 ENVOY_UID = 60990
 COLLECTOR_PORT = 4318
+APP_PORTS = tuple(protocol.app_port for protocol in calls.PROTOCOLS)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,7 +36,7 @@ class Places:
 
     def make(self, name: str, *, capture: bool) -> Place:
         """A new place."""
-        return self.network.create(PlaceSpec(name=name, envoy_uid=ENVOY_UID, inbound_ports=(8080,), capture=capture))
+        return self.network.create(PlaceSpec(name=name, envoy_uid=ENVOY_UID, inbound_ports=APP_PORTS, capture=capture))
 
     def start(
         self, place: Place | None, command: Sequence[str], *, folder: Path, user: int | None = None
@@ -58,8 +62,9 @@ class Places:
         return process
 
     def stop(self, process: subprocess.Popen[bytes]) -> None:
-        """End a process that was started here."""
-        process.kill()
+        """End a process that was started here, and its workers with it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         self.processes.remove(process)
 

@@ -1,16 +1,8 @@
-"""The bench's mesh, its Istio-like pair and its change."""
+"""The bench's mesh, its app and its change."""
 
-import subprocess
 from pathlib import Path
-from string import Template
 
-import pytest
-
-from bench import control, paths, streams, upstream
-from plait.identity import spiffe
-from plait.identity.authority import open_authority
-from plait.identity.svid import new_key, signing_request
-from plait.node.settings import NodeSettings, find_envoy
+from bench import control, streams, upstream
 
 
 def test_a_change_is_written_once_for_each_caller() -> None:
@@ -32,31 +24,15 @@ def test_every_document_of_the_bench_is_valid() -> None:
 
 def test_nginx_answers_one_kilobyte(tmp_path: Path) -> None:
     """The response's body has the documented size."""
-    text = upstream.configuration(tmp_path, "8080")
+    text = upstream.configuration(tmp_path, upstream.LISTEN)
 
     assert f'"{"x" * 1024}"' in text
 
 
-@pytest.mark.integration
-@pytest.mark.parametrize("side", ["client", "server"])
-def test_the_istio_like_pair_is_valid(tmp_path: Path, side: str) -> None:
-    """Envoy takes both configurations."""
-    authority = open_authority(tmp_path / "ca", "cluster.local")
-    key = new_key()
-    chain = authority.sign(signing_request(key), spiffe.workload_id("cluster.local", "default", "web"))
-    values = {"ADDRESS": "10.1.0.2", "SERVER": "10.1.0.3", "GATEWAY": "10.1.0.1", "COLLECTOR": "4318"}
-    text = Template((paths.CONFIGURATIONS / f"{side}.yaml").read_text()).safe_substitute(values)
-    for name, content in {"chain.pem": chain, "key.pem": key, "roots.pem": authority.bundle}.items():
-        (tmp_path / name).write_bytes(content)
-    (tmp_path / "envoy.yaml").write_text(text)
-    envoy = find_envoy(NodeSettings(state_dir=tmp_path))
+def test_a_grpc_answer_is_one_framed_message() -> None:
+    """Five bytes of frame (not compressed, length), then the field's tag, its length and its bytes."""
+    framed = upstream.message(b"x" * 1024)
 
-    done = subprocess.run(
-        [str(envoy), "--mode", "validate", "-c", "envoy.yaml"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert done.returncode == 0, done.stderr[-500:]
+    assert framed[:5] == bytes([0, 0, 0, 4, 3])
+    assert framed[5:8] == bytes([0x0A, 0x80, 0x08])
+    assert len(framed) == 5 + 3 + 1024

@@ -22,6 +22,7 @@ from tests.snapshot.resources_builders import (
     rule,
     service,
     service_entry,
+    sidecar,
     to_gateway,
     to_service,
     workload,
@@ -111,6 +112,16 @@ VARIANTS: tuple[tuple[Resource, ...], ...] = (
         authorization_policy("p", {"to": [{"operation": {"methods": ["GET"]}}]}),
         authorization_policy("p", selector={"matchLabels": {"app": "a"}}, action="DENY"),
         authorization_policy("p", targetRefs=[_TARGET]),
+    ),
+    (
+        sidecar("s", "./*", created=1),
+        sidecar("s", "shop/*", "*/a.corp", selector={"app": "a"}, mode="REGISTRY_ONLY", created=1),
+        sidecar("s", "*/*", "~/b.default.svc.cluster.local", created=3),
+    ),
+    (
+        sidecar("t", selector={"app": "a"}, mode="REGISTRY_ONLY", created=2),
+        sidecar("t", egress=[{"port": {"number": 80}, "hosts": ["./*"]}, {"hosts": ["shop/*"]}], created=2),
+        sidecar("istio-system/t", "./*", mode="REGISTRY_ONLY", created=2),
     ),
     (authorization_policy("istio-system/m", {}), authorization_policy("istio-system/m", {}, action="AUDIT")),
 )

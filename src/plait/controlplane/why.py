@@ -8,6 +8,7 @@ came from, by the origin in a route's metadata and by the names of policies.
 from plait.api import schemas
 from plait.controlplane.call_target import Target, read_target
 from plait.controlplane.publisher import Publisher, parse_proxy
+from plait.controlplane.why_bound import Bound, bound_of
 from plait.controlplane.why_server import ServerHalf
 from plait.controlplane.why_sources import Locate, Sources
 from plait.controlplane.why_story import Story, name_sentence, tell_route, verdict_of
@@ -43,6 +44,12 @@ class Why:
         call = self._outbound(question, target, caller, service)
         holder = self._publisher.snapshot.addresses.get(target.host) if view.capture is Capture.TRANSPARENT else None
         story.tell("name", name_sentence(target, service, holder))
+        bound = bound_of(self._publisher.snapshot, caller, target, service=service, holder=holder)
+        if bound is not None:
+            source = self._sources.of(bound.origin)
+            story.tell("bound", bound.sentence, source=source)
+            if not bound.inside:
+                return _outside(bound, story, source)
         outcome = simulate(self._publisher.resources_for(view), call)
         return self._continue(question, outcome, story, identity=identity)
 
@@ -132,6 +139,15 @@ class Why:
             steps=tuple(story.steps),
             nearest_miss=f"{nearest[0]}: {nearest[1]}" if nearest and outcome.status == 404 else "",
         )
+
+
+def _outside(bound: Bound, story: Story, source: schemas.Source) -> schemas.WhyAnswer:
+    return schemas.WhyAnswer(
+        verdict="passthrough" if bound.passes else "refused",
+        sentence=f"{bound.sentence}." if bound.passes else f"It is refused: {bound.sentence}.",
+        rule=source,
+        steps=tuple(story.steps),
+    )
 
 
 def _imagined(principal: str, trust_domain: str) -> Workload:

@@ -44,10 +44,11 @@ class EgressListener:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Whether a call is within the reach, and the host (or listener) that says so; no path where nothing does."""
+    """Whether a call is within the reach, and the place that says so: the host, or the egress that has none for it."""
 
     allowed: bool
-    path: str = ""
+    path: str = "spec.egress"
+    excluded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,7 @@ class Reach:
             verdict = _verdict(listener, service, namespace)
             if verdict.allowed:
                 return verdict
-            found = verdict if verdict.path else found
+            found = verdict if verdict.excluded else found
         return found
 
     def lets(self, service: Service, port: int, namespace: str) -> bool:
@@ -86,7 +87,7 @@ class Reach:
 def _verdict(listener: EgressListener, service: Service, namespace: str) -> Verdict:
     for pattern in listener.excluded:
         if pattern.covers(service, namespace):
-            return Verdict(allowed=False, path=pattern.path)
+            return Verdict(allowed=False, path=pattern.path, excluded=True)
     for pattern in listener.hosts:
         if pattern.covers(service, namespace):
             return Verdict(allowed=True, path=pattern.path)

@@ -79,8 +79,9 @@ def read_source(text: str) -> tuple[str, Mapping[str, int]]:
 
 
 def write_source(document: Document) -> str:
-    """The source annotation of a document: its file, its line, and the lines of its mappings and sequence items."""
-    lines = {path: line for path, line in document.lines.items() if path.startswith("spec") and path.endswith("]")}
+    """The source annotation of a document: its file and line, and the lines of its spec's fields and sequence items."""
+    kept = {path: line for path, line in document.lines.items() if path.startswith("spec.")}
+    lines = {path: line for path, line in kept.items() if path.endswith("]") or path.count(".") == 1}
     value = {"file": document.file, "line": document.line, "lines": lines}
     return json.dumps(value, separators=(",", ":"))
 

@@ -14,6 +14,7 @@ from plait.errors import RefusedError
 from plait.identity import authority_files, spiffe
 from plait.identity.authority import CertificateAuthority, open_authority
 from plait.identity.certificates import new_root, pem
+from plait.identity.given_authority import private_pem
 from plait.identity.svid import new_key, signing_request, spiffe_id_of, svid
 
 REVIEWS = "spiffe://cluster.local/ns/default/sa/reviews"
@@ -62,7 +63,14 @@ def test_files_are_private(tmp_path: Path) -> None:
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "ca").iterdir()}
 
     assert stat.S_IMODE((tmp_path / "ca").stat().st_mode) == 0o700
-    assert modes == dict.fromkeys(("root.crt", "root.key", "intermediate.crt", "intermediate.key"), 0o600)
+    assert set(modes.values()) == {0o600}
+    assert sorted(name.split("-")[0] + name[-4:] for name in modes) == [
+        "authority.jsonjson",
+        "intermediate.crt",
+        "intermediate.key",
+        "root.crt",
+        "root.key",
+    ]
 
 
 def test_the_intermediate_is_replaced_at_half_its_life(tmp_path: Path) -> None:
@@ -74,7 +82,8 @@ def test_the_intermediate_is_replaced_at_half_its_life(tmp_path: Path) -> None:
 
     assert x509.load_pem_x509_certificates(old)[1] != x509.load_pem_x509_certificates(new)[1]
     assert verified(new, ca.bundle, later)
-    assert authority_files.load(tmp_path / "ca")[1].certificate == x509.load_pem_x509_certificates(new)[1]
+    kept = authority_files.load(tmp_path / "ca").signing.signer.certificate
+    assert kept == x509.load_pem_x509_certificates(new)[1]
 
 
 def test_server_credentials_carry_control_names_and_addresses(tmp_path: Path) -> None:
@@ -108,20 +117,21 @@ def test_bad_requests_are_refused(tmp_path: Path) -> None:
 def test_a_given_root_signs_an_intermediate_and_its_key_is_not_kept(tmp_path: Path) -> None:
     """With the user's own root, leaves verify against that root; its key stays where it was."""
     root = new_root("cluster.local", NOW)
-    files = given(tmp_path, pem(root.certificate), authority_files.private_pem(root.key))
+    files = given(tmp_path, pem(root.certificate), private_pem(root.key))
     ca = open_authority(tmp_path / "ca", "cluster.local", given=files, now=NOW)
 
     assert ca.bundle == pem(root.certificate)
     assert verified(ca.sign(signing_request(new_key()), REVIEWS, now=NOW), ca.bundle, NOW)
-    assert not (tmp_path / "ca" / "root.key").exists()
+    assert not ca.keeps_root_key
+    assert not list((tmp_path / "ca").glob("root-*.key"))
     assert authority(tmp_path).bundle == ca.bundle
 
 
 def test_a_given_intermediate_signs_leaves_itself(tmp_path: Path) -> None:
     """A signer with its chain up to the root is used as it is."""
     other = authority(tmp_path / "other")
-    chain = (tmp_path / "other/ca/intermediate.crt").read_bytes() + other.bundle
-    files = given(tmp_path, chain, (tmp_path / "other/ca/intermediate.key").read_bytes())
+    signer = other.state.signing.signer
+    files = given(tmp_path, signer.chain + other.bundle, private_pem(signer.key))
     ca = open_authority(tmp_path / "ca", "cluster.local", given=files, now=NOW)
 
     assert ca.bundle == other.bundle
@@ -135,8 +145,8 @@ def test_mistaken_authorities_are_explained(tmp_path: Path) -> None:
     request_key = new_key()
     chain = ca.sign(signing_request(request_key), REVIEWS, now=NOW)
     cases = {
-        "does not belong": (pem(root.certificate), authority_files.private_pem(other.key)),
-        "not signed by": (x509_first(chain, 1), authority_files.private_pem(other.key)),
+        "does not belong": (pem(root.certificate), private_pem(other.key)),
+        "not signed by": (x509_first(chain, 1), private_pem(other.key)),
         "no certificate can be read": (b"", b""),
         "no private key can be read": (pem(root.certificate), b""),
         "may not sign": (chain + ca.bundle, request_key),
@@ -151,7 +161,7 @@ def test_another_root_or_trust_domain_than_the_kept_one_is_refused(tmp_path: Pat
     """A state directory belongs to one root and one trust domain."""
     authority(tmp_path)
     root = new_root("cluster.local", NOW)
-    files = given(tmp_path, pem(root.certificate), authority_files.private_pem(root.key))
+    files = given(tmp_path, pem(root.certificate), private_pem(root.key))
 
     with pytest.raises(RefusedError, match="another root"):
         open_authority(tmp_path / "ca", "cluster.local", given=files)
@@ -164,7 +174,7 @@ def test_another_root_or_trust_domain_than_the_kept_one_is_refused(tmp_path: Pat
 def test_an_ended_signer_is_refused(tmp_path: Path) -> None:
     """A given intermediate that has ended says what to start control with."""
     root = new_root("cluster.local", NOW)
-    files = given(tmp_path, pem(root.certificate), authority_files.private_pem(root.key))
+    files = given(tmp_path, pem(root.certificate), private_pem(root.key))
     ca = open_authority(tmp_path / "ca", "cluster.local", given=files, now=NOW)
 
     with pytest.raises(RefusedError, match="--ca-cert"):

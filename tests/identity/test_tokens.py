@@ -15,7 +15,7 @@ from plait.identity.tokens import (
     new_user_token,
     parse_join_token,
     redeem,
-    trusted_root,
+    trusted_roots,
     user_of,
     user_token_id,
 )
@@ -25,7 +25,12 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 def token() -> tuple[JoinToken, Record]:
     return new_join_token(
-        "laptop", ["default/reviews"], api_port=1, ads_port=2, fingerprint="ab", expires=NOW + timedelta(hours=1)
+        "laptop",
+        ["default/reviews"],
+        api_port=1,
+        ads_port=2,
+        fingerprints=["ab", "cd"],
+        expires=NOW + timedelta(hours=1),
     )
 
 
@@ -84,7 +89,7 @@ def test_a_user_token_names_its_user() -> None:
 def test_the_root_is_found_by_its_fingerprint(tmp_path: Path) -> None:
     """A machine trusts the root that its token names and no other."""
     ca, other = (open_authority(tmp_path / name, "cluster.local") for name in ("a", "b"))
-    assert trusted_root(other.bundle + ca.bundle, ca.fingerprint) == ca.bundle
+    assert trusted_roots(other.bundle + ca.bundle, [ca.fingerprint]) == ca.bundle
     for bundle in (other.bundle, b"nonsense"):
         with pytest.raises(ForbiddenError, match="not the one"):
-            trusted_root(bundle, ca.fingerprint)
+            trusted_roots(bundle, [ca.fingerprint])

@@ -15,6 +15,7 @@ from plait.identity.spiffe import workload_id
 from plait.identity.svid import Svid
 from plait.model.ids import ObjectName
 from plait.node.certificates import Account, Certificates, secrets
+from plait.node.renewal import RenewalTimes
 from plait.node.state import WorkloadDirectory
 from tests import clock
 
@@ -65,7 +66,7 @@ def later(hours: float) -> datetime:
 
 
 def obtained(control: FakeControl, account: Account, *, hours: float = 0.0) -> Svid:
-    return asyncio.run(Certificates(control, DOMAIN, now=lambda: later(hours)).obtain(account))
+    return asyncio.run(Certificates(control, DOMAIN, times=RenewalTimes(now=lambda: later(hours))).obtain(account))
 
 
 def test_key_and_chain_are_private_files_and_used_again(control: FakeControl, account: Account) -> None:
@@ -118,7 +119,7 @@ def test_renewals_survive_failures(control: FakeControl, account: Account, monke
         loop = asyncio.get_running_loop()
         began = datetime.now(UTC)
         control.now = lambda: began + timedelta(seconds=loop.time())
-        certificates = Certificates(control, DOMAIN, now=control.now, chance=lambda: 0.5)
+        certificates = Certificates(control, DOMAIN, times=RenewalTimes(now=control.now), chance=lambda: 0.5)
         first = await certificates.obtain(account)
         renewing = asyncio.create_task(certificates.renewals(account, first, used.append))
         await asyncio.sleep(10 * 3600)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -101,8 +102,10 @@ class Source:
 
     def __init__(self, document: dict[str, object]) -> None:
         self.document = document
+        self.told: list[Mapping[str, object]] = []
 
-    async def settings(self) -> dict[str, object]:
+    async def settings(self, holds: Mapping[str, object]) -> dict[str, object]:
+        self.told.append(holds)
         return self.document
 
 

@@ -128,6 +128,11 @@ class Relay:
         self._proxy(proxy).state.set_secrets(secrets)
         self._moved(proxy)
 
+    def holds_secrets(self, proxy: str) -> bool:
+        """Whether the proxy's Envoy has acknowledged the secrets set last, as far as it asks for them."""
+        relayed = self._proxies.get(proxy)
+        return relayed is not None and relayed.state.holds_secrets
+
     async def demand(self, proxy: str, host: str, limit: float) -> NameRecord | None:
         """The host's record once the proxy's Envoy holds all that belongs to it; None if there is no such name."""
         relayed = self._proxy(proxy)

@@ -56,8 +56,11 @@ class NodeBackend(Protocol):
         """Take the machine's measurements of calls between workloads."""
         ...
 
-    async def settings(self, node: str) -> Document:
-        """What the machine must know of the mesh: its address range, domains, trust domain."""
+    async def settings(self, node: str, holds: Document) -> Document:
+        """What the machine must know of the mesh: its address range, domains, trust domain.
+
+        `holds` tells which certificates and roots are in use there.
+        """
         ...
 
 
@@ -85,8 +88,8 @@ def handler(backend: NodeBackend, trust_domain: str) -> grpc.GenericRpcHandler:
         await backend.report(node, body["edges"])
         return {}
 
-    async def settings(node: str, _body: Document) -> Document:
-        return await backend.settings(node)
+    async def settings(node: str, body: Document) -> Document:
+        return await backend.settings(node, body)
 
     methods = (sign, renew, register, deregister, report, settings)
     handlers = {method.__name__.capitalize(): _unary(method, trust_domain) for method in methods}
@@ -147,9 +150,9 @@ class NodeClient:
         """Send measurements of calls between workloads."""
         await self._call("Report", {"edges": list(edges)})
 
-    async def settings(self) -> Document:
-        """What this machine must know of the mesh."""
-        return await self._call("Settings", {})
+    async def settings(self, holds: Document) -> Document:
+        """What this machine must know of the mesh; `holds` tells which certificates and roots are in use here."""
+        return await self._call("Settings", holds)
 
     async def _call(self, method: str, body: Document) -> Document:
         raw = json.dumps(body).encode()

@@ -191,6 +191,13 @@ class RelayedProxy:
             return False
         return all(map(self._local.subscribes, _ALWAYS_ASKED)) and self._local.in_sync()
 
+    @property
+    def holds_secrets(self) -> bool:
+        """Whether Envoy, which is connected, holds the machine's own secrets as they are now."""
+        if self._local is None or not all(map(self._local.subscribes, _ALWAYS_ASKED)):
+            return False
+        return self._local.confirmed(SECRET, {name: item.version for name, item in self._extra.items()})
+
     def _holds(self, url: str) -> Mapping[str, str]:
         confirmed = {name: item.version for name, item in self.good.of(url).items()}
         return dict.fromkeys(self._target.of(url), UNCONFIRMED) | confirmed

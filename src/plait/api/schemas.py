@@ -14,6 +14,7 @@ from plait.api.apply_answers import (
     WaitAnswer,
     WaitRequest,
 )
+from plait.api.ca_answers import CaRoot, CaRotation, CaSigner, CaStatus
 from plait.api.status_answers import AdsStatus, ApiStatus, CaptureStatus, MetricsStatus, NodeStatus, ProxyCounts, Status
 from plait.api.why_answers import WhyAnswer, WhyQuestion, WhyStep
 from plait.api.workload_answers import Edge, Proxy, RefusedResource, Workload, WorkloadPort
@@ -25,6 +26,10 @@ __all__ = [
     "ApplyAnswer",
     "ApplyRequest",
     "ApplyResult",
+    "CaRoot",
+    "CaRotation",
+    "CaSigner",
+    "CaStatus",
     "CaptureStatus",
     "Edge",
     "MetricsStatus",

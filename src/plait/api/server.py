@@ -97,14 +97,18 @@ class ApiServer:
         for server, _ in self._servers:
             server.should_exit = True
 
+    def follow_certificates(self) -> None:
+        """Use what the files of certificates hold now."""
+        for certificate in self._certificates:
+            certificate.follow()
+
     async def _follow_certificates(self) -> None:
         stopping: asyncio.Event = self._app.state.stopping
         while not stopping.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY):
                     await stopping.wait()
-            for certificate in self._certificates:
-                certificate.follow()
+            self.follow_certificates()
 
     def _add(self, config: uvicorn.Config, listener: socket.socket) -> None:
         config.proxy_headers = False

@@ -33,6 +33,7 @@ COMMANDS = {
 GROUPS = {
     "proxy": ("plait.cli.proxy", "The proxies: list, config, logs."),
     "token": ("plait.cli.token", "Tokens for machines and people: create."),
+    "ca": ("plait.cli.ca", "The certificate authority: status, rotate."),
     "grant": ("plait.cli.grant", "Who may run as whom: add, remove, list."),
 }
 """Commands with commands of their own; each module has a typer application `group`."""

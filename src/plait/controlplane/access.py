@@ -7,7 +7,7 @@ whoever comes over the unix socket is the owner, since the socket's permissions 
 import base64
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -36,11 +36,13 @@ _JOIN_WITHIN: Final = timedelta(hours=24)
 class Access:
     """Checks and makes tokens."""
 
-    def __init__(self, objects: Objects, machines: Machines, *, owner_token: str, fingerprint: str) -> None:
+    def __init__(
+        self, objects: Objects, machines: Machines, *, owner_token: str, fingerprints: Callable[[], Sequence[str]]
+    ) -> None:
         self._objects = objects
         self._machines = machines
         self._owner_token = owner_token
-        self._fingerprint = fingerprint
+        self._fingerprints = fingerprints
         self.api_port = 0
         self.ads_port = 0
         self.reached_at = ""
@@ -83,7 +85,7 @@ class Access:
             allow,
             api_port=self.api_port,
             ads_port=self.ads_port,
-            fingerprint=self._fingerprint,
+            fingerprints=self._fingerprints(),
             expires=datetime.now(UTC) + _JOIN_WITHIN,
         )
         await self._keep(_JOIN_PREFIX + token.id, record)

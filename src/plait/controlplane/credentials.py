@@ -29,16 +29,17 @@ class ServerCertificates:
                 self._addresses.append(str(ip_address(host)))
             except ValueError:
                 self._names.append(host)
-        self._renew()
+        self.renew()
 
     async def renew_forever(self) -> None:
         """Renew at half life, for ever."""
         while True:
             due = renewal_time(self.current.not_before, self.current.not_after, chance=random.random())  # noqa: S311
             await asyncio.sleep(max(1.0, (due - datetime.now(UTC)).total_seconds()))
-            self._renew()
+            self.renew()
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
+        """Issue a new certificate now, by the signer that is in force."""
         self.current = self._authority.server_credentials(self._names, self._addresses)
         for path, content in zip(self.files, (self.current.chain, self.current.key), strict=True):
             temporary = path.with_suffix(".new")

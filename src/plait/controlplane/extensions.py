@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
@@ -14,14 +14,14 @@ from plait.controlplane.reconcile import Reconciler
 
 
 def add_extensions(
-    app: FastAPI, reconciler: Reconciler, connections: Connections, publisher: Publisher, *, bundle: str
+    app: FastAPI, reconciler: Reconciler, connections: Connections, publisher: Publisher, *, bundle: Callable[[], bytes]
 ) -> None:
     """Add the routes."""
 
     @app.get("/plait/v1/bundle", response_class=PlainTextResponse)
     async def trust_bundle() -> str:
         """The roots that peers verify against, PEM; public, a join token carries their fingerprint."""
-        return bundle
+        return bundle().decode()
 
     @app.post("/plait/v1/wait")
     async def wait(request: schemas.WaitRequest) -> schemas.WaitAnswer:
@@ -30,6 +30,7 @@ def add_extensions(
         try:
             async with asyncio.timeout(request.timeout):
                 await reconciler.reached(request.revision)
+                await publisher.done(request.revision)
         except TimeoutError:
             return schemas.WaitAnswer(pending=("control itself",), seconds=request.timeout)
         needing = publisher.sent_since(request.revision)

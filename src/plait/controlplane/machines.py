@@ -17,6 +17,7 @@ from plait.api.shapes import list_at, map_at
 from plait.controlplane.addresses import machine_range
 from plait.controlplane.edges import Edges
 from plait.controlplane.objects import Objects
+from plait.controlplane.rotation import Rotations
 from plait.controlplane.seed import ROOT_NAMESPACE, object_of
 from plait.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError
 from plait.identity.authority import CertificateAuthority
@@ -76,6 +77,7 @@ class Machines:
         self._held = held
         self._leaf_life = leaf_life
         self.edges = Edges()
+        self.rotations = Rotations(objects, authority, leaf_life=leaf_life)
 
     async def admit(self, node: str, csr: str, allow: str, *, address: str, local: bool) -> Membership:
         """Make or renew a machine's membership; the caller has checked that it may join."""
@@ -105,14 +107,16 @@ class Machines:
         await self._node(node)
         return self._authority.sign(request, node_id(self._trust_domain, node), ttl=MACHINE_LIFE)
 
-    async def settings(self, node: str) -> Mapping[str, Any]:
-        """What the machine must know of the mesh."""
+    async def settings(self, node: str, holds: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the machine must know of the mesh; `holds` are the certificates and roots in use there."""
         machine = await self._node(node)
+        self.rotations.report(node, holds)
         return {
             "cidr": str(map_at(machine, "spec").get("podCIDR", "")),
             "trustDomain": self._trust_domain,
             "clusterDomain": "cluster.local",
             "bundle": self._authority.bundle.decode(),
+            "signing": self.rotations.told(),
             "grants": await self._grants(),
             "gateways": await self._gateway_ports(),
         }

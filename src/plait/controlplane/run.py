@@ -21,6 +21,7 @@ from plait.api.backend import Backend
 from plait.api.server import ApiServer
 from plait.controlplane.access import Access
 from plait.controlplane.admission import Admission
+from plait.controlplane.ca_routes import add_ca_routes
 from plait.controlplane.credentials import ServerCertificates
 from plait.controlplane.extensions import add_extensions
 from plait.controlplane.machines import Machines
@@ -28,11 +29,12 @@ from plait.controlplane.mesh import Mesh, settled_mesh
 from plait.controlplane.metrics import MeshCollector, serve_metrics
 from plait.controlplane.objects import Objects
 from plait.controlplane.publisher import Publisher
+from plait.controlplane.reached import LOOPBACK, publish_endpoints
 from plait.controlplane.reconcile import Reconciler
 from plait.controlplane.refusals import Refusals
 from plait.controlplane.seed import seed
 from plait.controlplane.settings import ControlSettings
-from plait.controlplane.state import Endpoints, StateDirectory
+from plait.controlplane.state import StateDirectory
 from plait.controlplane.views import Views
 from plait.controlplane.why import Why
 from plait.envoy.resource_set import ResourceSet
@@ -44,7 +46,6 @@ from plait.store.sqlite import SqliteStore
 
 log = logging.getLogger(__name__)
 
-LOOPBACK: Final = "127.0.0.1"
 HELD_WITHIN: Final = 1.0
 """Seconds that the callers of a workload that ends have to acknowledge that."""
 
@@ -105,14 +106,17 @@ class Control:
             leaf_life=leaf_life,
         )
         self.access = Access(
-            self.objects, self.machines, owner_token=state.owner_token(), fingerprint=authority.fingerprint
+            self.objects,
+            self.machines,
+            owner_token=state.owner_token(),
+            fingerprints=lambda: authority.fingerprints,
         )
         self.certificates = ServerCertificates(authority, state.control)
         self.why = Why(self.publisher, self.builder.located)
 
     def gauges(self) -> Mapping[str, float]:
         """What the control process spends, for Prometheus."""
-        return {"build_seconds": self.reconciler.build_seconds}
+        return {"build_seconds": self.reconciler.build_seconds, **self.machines.rotations.gauges()}
 
     async def _held(self, revision: int) -> None:
         """Wait until the proxies that were sent something for that revision hold it, or time is up."""
@@ -188,15 +192,29 @@ async def _serve_api(control: Control, outside: tuple[str, int] | None) -> None:
     )
     app = create_app(_backend(control, views))
     add_extensions(
-        app, control.reconciler, control.connections, control.publisher, bundle=control.authority.bundle.decode()
+        app, control.reconciler, control.connections, control.publisher, bundle=lambda: control.authority.bundle
     )
+    add_ca_routes(app, control.authority, control.machines.rotations)
     server = ApiServer(app)
     server.add_unix(control.state.api_socket)
     host, port = _listen(control, server, outside)
     collector = MeshCollector(control.machines.edges.samples, lambda: {**views.gauges(), **control.gauges()})
     metrics_port = serve_metrics(collector, control.state.remembered_port("metrics"))
     control.state.remember_port("metrics", metrics_port)
-    views.endpoints = _publish_endpoints(control, host, port, metrics_port)
+
+    def tell() -> None:
+        ads_port = control.access.ads_port
+        views.endpoints = publish_endpoints(
+            control.state, control.authority, host=host, port=port, ads_port=ads_port, metrics_port=metrics_port
+        )
+
+    def roots_changed() -> None:
+        control.certificates.renew()
+        server.follow_certificates()
+        tell()
+
+    tell()
+    control.authority.changed.append(roots_changed)
     await _until_stopped(control, server)
 
 
@@ -236,25 +254,6 @@ def _listen(control: Control, server: ApiServer, outside: tuple[str, int] | None
     return outside[0], port
 
 
-def _publish_endpoints(control: Control, host: str, port: int, metrics_port: int) -> Endpoints:
-    state = control.state
-    endpoints = Endpoints(
-        api_url=f"https://{host}:{port}",
-        socket=str(state.api_socket),
-        token_file=str(state.token_file),
-        kubeconfig=str(state.kubeconfig),
-        ads_address=f"{host}:{control.access.ads_port}",
-        metrics_url=f"http://{LOOPBACK}:{metrics_port}/metrics",
-        trust_domain=control.mesh.trust_domain,
-        root_fingerprint=control.authority.fingerprint,
-    )
-    bundle = control.authority.bundle.decode()
-    state.write_private(state.run / "ca.pem", bundle, 0o644)
-    state.write_kubeconfig(f"https://{LOOPBACK}:{port}", bundle, state.owner_token())
-    state.publish(endpoints)
-    return endpoints
-
-
 async def _until_stopped(control: Control, server: ApiServer) -> None:
     """Serve and reconcile until SIGTERM or SIGINT."""
     stopping = asyncio.Event()
@@ -265,6 +264,7 @@ async def _until_stopped(control: Control, server: ApiServer) -> None:
         asyncio.create_task(supervise("reconciler", control.reconciler.run)),
         asyncio.create_task(supervise("refusals", lambda: control.refusals.run(control.connections))),
         asyncio.create_task(supervise("certificates", control.certificates.renew_forever)),
+        asyncio.create_task(supervise("rotations", control.machines.rotations.run)),
     ]
     serving = asyncio.create_task(server.serve())
     stopped = asyncio.create_task(stopping.wait())

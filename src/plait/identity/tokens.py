@@ -1,7 +1,7 @@
 """Tokens: a machine's single-use token to join a mesh, and a user's bearer token for the API.
 
-A join token carries all that a machine needs beside control's address: the ports of API and ADS, the fingerprint
-of the mesh's root (so that the first connection is verified too), and a secret. Control keeps a record of it with
+A join token carries all that a machine needs beside control's address: the ports of API and ADS, the fingerprints
+of the mesh's roots (so that the first connection is verified too), and a secret. Control keeps a record of it with
 a hash of the secret, as plain JSON that fits into a Secret; redeeming marks the record as used. The secrets have
 256 random bits, so a plain hash is enough.
 """
@@ -10,7 +10,7 @@ import base64
 import hmac
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -38,14 +38,14 @@ class JoinToken:
     node: str
     api_port: int
     ads_port: int
-    fingerprint: str
+    fingerprints: tuple[str, ...]
 
     def __str__(self) -> str:
         return f"join token {self.id} for {self.node}"
 
     def encode(self) -> str:
         """The token as text, to be copied to the machine."""
-        values = [self.id, self.secret, self.node, self.api_port, self.ads_port, self.fingerprint]
+        values = [self.id, self.secret, self.node, self.api_port, self.ads_port, ",".join(self.fingerprints)]
         return _JOIN + base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
 
 
@@ -55,7 +55,7 @@ def new_join_token(
     *,
     api_port: int,
     ads_port: int,
-    fingerprint: str,
+    fingerprints: Sequence[str],
     expires: datetime,
 ) -> tuple[JoinToken, Record]:
     """A token for that machine and the record to keep; `allow` lists `NAMESPACE/SERVICE_ACCOUNT` it may sign for."""
@@ -65,7 +65,7 @@ def new_join_token(
         node=node,
         api_port=api_port,
         ads_port=ads_port,
-        fingerprint=fingerprint,
+        fingerprints=tuple(fingerprints),
     )
     record = {
         "id": token.id,
@@ -83,14 +83,14 @@ def parse_join_token(text: str) -> JoinToken:
     body = text.strip().removeprefix(_JOIN)
     try:
         values = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-        identifier, secret, node, api_port, ads_port, fingerprint = values
+        identifier, secret, node, api_port, ads_port, prints = values
         return JoinToken(
             id=str(identifier),
             secret=str(secret),
             node=str(node),
             api_port=int(api_port),
             ads_port=int(ads_port),
-            fingerprint=str(fingerprint),
+            fingerprints=tuple(str(prints).split(",")),
         )
     except (ValueError, TypeError) as error:
         raise RefusedError(
@@ -131,18 +131,23 @@ def user_of(record: Record | None, text: str) -> str | None:
     return str(record["user"])
 
 
-def trusted_root(bundle: bytes, fingerprint: str) -> bytes:
-    """The certificate (PEM) of an unverified bundle that has that fingerprint; ForbiddenError if none has."""
+def trusted_roots(bundle: bytes, fingerprints: Sequence[str]) -> bytes:
+    """The certificates (PEM) of an unverified bundle that have one of these fingerprints; ForbiddenError if none has.
+
+    A token that was made while the root is replaced names both, and serves before and after the change.
+    """
     try:
         certificates = x509.load_pem_x509_certificates(bundle)
     except ValueError:
         certificates = []
-    for certificate in certificates:
-        if hmac.compare_digest(certificate.fingerprint(hashes.SHA256()).hex(), fingerprint.lower()):
-            return pem(certificate)
+    wanted = {fingerprint.lower() for fingerprint in fingerprints}
+    found = [pem(item) for item in certificates if item.fingerprint(hashes.SHA256()).hex() in wanted]
+    if found:
+        return b"".join(found)
     raise ForbiddenError(
         "the control plane that answered is not the one that made the token",
-        "check the address given by --control; someone may stand in between",
+        "check the address given by --control, where someone else may answer; if the mesh's root was replaced since,"
+        " make another token",
     )
 
 

@@ -1,7 +1,7 @@
 """The certificates of this machine's workloads: keys made here, signed by control, renewed, handed to Envoys.
 
-Key and chain are kept 0600 in the workload's folder, so that a workload starts again while control is away. Renewal is
-due between 40 and 50 % of the life; a renewal that fails is tried again, and the old certificate serves meanwhile.
+Key and chain are kept 0600 in the workload's folder, so that a workload starts again while control is away. When one
+is due is decided in `renewal`; a renewal that fails is tried again, and the old certificate serves meanwhile.
 Envoys get them through the relay as SDS secrets, so a renewal restarts nothing. A new key is made with each renewal.
 """
 
@@ -10,7 +10,7 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
@@ -22,15 +22,13 @@ from plait.identity import spiffe
 from plait.identity.private_files import write_private
 from plait.identity.svid import Svid, new_key, renewal_time, signing_request, svid
 from plait.model.ids import ObjectName
+from plait.node.renewal import RenewalTimes, again_after
 from plait.node.state import WorkloadDirectory
 from plait.node.surroundings import Control
 
 log = logging.getLogger(__name__)
 
-_AGAIN_AFTER: Final = 30.0
 _LEAST_LEFT: Final = 60.0
-_LEAST_BETWEEN: Final = 5.0
-"""Seconds between renewals even where clocks disagree so much that a new certificate looks old."""
 
 
 def secrets(identity: Svid, bundle: bytes) -> dict[str, Entry]:
@@ -58,28 +56,29 @@ class Account:
 
 
 class Certificates:
-    """Obtains and renews certificates. `now` and `chance` are given by tests."""
+    """Obtains and renews certificates. `times` tells when; `chance` is given by tests."""
 
     def __init__(
         self,
         control: Control,
         trust_domain: str,
         *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        times: RenewalTimes | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._control = control
         self._trust_domain = trust_domain
-        self._now = now
+        self.times = times or RenewalTimes()
+        self._now = self.times.now
         self._chance = chance
 
     async def obtain(self, account: Account) -> Svid:
-        """A certificate for a workload that starts: the kept one while it is young, else a new one.
+        """A certificate for a workload that starts: the kept one while it is young and of the root that signs.
 
-        While control is away, a kept one serves as long as it is valid at all.
+        While control is away, a kept one serves as long as it is valid and trusted at all.
         """
         kept = self._kept(account)
-        if kept is not None and self._now() < renewal_time(kept.not_before, kept.not_after, chance=0.0):
+        if kept is not None and self.times.of_present_root(kept) and self._now() < _young_until(kept):
             return kept
         try:
             return await self.renew(account)
@@ -100,16 +99,19 @@ class Certificates:
 
     async def renewals(self, account: Account, current: Svid, use: Callable[[Svid], None]) -> None:
         """Renew for ever, giving each new certificate to `use`."""
+        failures = 0
         while True:
-            due = renewal_time(current.not_before, current.not_after, chance=self._chance())
-            await asyncio.sleep(max(_LEAST_BETWEEN, (due - self._now()).total_seconds()))
+            if not failures:
+                await self.times.wait(current, self._chance())
             try:
                 current = await self.renew(account)
             except PlaitError as error:
                 left = (current.not_after - self._now()).total_seconds() / 3600
                 log.warning("%s cannot be renewed yet (%.1f h left): %s", current.spiffe_id, left, error.problem)
-                await asyncio.sleep(_AGAIN_AFTER * (0.5 + self._chance()))
+                failures += 1
+                await asyncio.sleep(again_after(failures, self._chance()))
                 continue
+            failures = 0
             use(current)
 
     def _id(self, account: Account) -> str:
@@ -121,7 +123,11 @@ class Certificates:
         except (OSError, RefusedError):
             return None
         valid = found.spiffe_id == self._id(account) and found.not_before <= self._now() < found.not_after
-        return found if valid else None
+        return found if valid and self.times.trusted(found) else None
+
+
+def _young_until(kept: Svid) -> datetime:
+    return renewal_time(kept.not_before, kept.not_after, chance=0.0)
 
 
 def _keep(directory: WorkloadDirectory, fresh: Svid) -> None:

@@ -49,10 +49,10 @@ class ControlLink:
         await self._reach()
         await self._client.report(edges)
 
-    async def settings(self) -> Mapping[str, Any]:
-        """What this machine must know of the mesh."""
+    async def settings(self, holds: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What this machine must know of the mesh; `holds` tells which certificates and roots are in use here."""
         await self._reach()
-        return await self._client.settings()
+        return await self._client.settings(holds)
 
     async def _reach(self) -> None:
         async with self._channels.lease() as channel:

@@ -24,11 +24,19 @@ async def keep(registry: Registry) -> None:
 
 def mesh_changed(registry: Registry, identity: MachineIdentity) -> None:
     """Bring workloads to the mesh's new settings: trust new roots, map new ports of gateways."""
-    trusted = identity.trust(registry.context.mesh.current.bundle)
+    settings = registry.context.mesh.current
+    trusted = identity.trust(settings.bundle)
+    tell_who_signs(registry, identity)
     for workload in registry:
         if trusted and workload.identity is not None:
             workload.use(workload.identity)
         _map_gateway(workload)
+
+
+def tell_who_signs(registry: Registry, identity: MachineIdentity) -> None:
+    """Let renewals follow what control said last of who signs, and the roots."""
+    for times in (identity.times, registry.context.certificates.times):
+        times.told(registry.context.mesh.current.signing)
 
 
 def _map_gateway(workload: Workload) -> None:

@@ -9,7 +9,6 @@ The certificate is renewed at half its life. A mesh that was made anew beside us
 """
 
 import asyncio
-import hashlib
 import json
 import logging
 import socket
@@ -24,7 +23,8 @@ from plait.errors import ForbiddenError, RefusedError, UnreachableError
 from plait.identity.private_files import write_private
 from plait.identity.spiffe import CONTROL_SERVER_NAME
 from plait.identity.svid import Svid, new_key, signing_request, svid
-from plait.identity.tokens import parse_join_token, trusted_root
+from plait.identity.tokens import parse_join_token, trusted_roots
+from plait.identity.trust import fingerprints as fingerprints_of
 from plait.node import http
 from plait.node.settings import NodeSettings
 from plait.node.state import NodeDirectory, read_json, write_json
@@ -97,9 +97,7 @@ def is_beside_control(directory: NodeDirectory) -> bool:
 
 def fingerprint_of(bundle: bytes) -> str:
     """SHA-256 of the first root of a bundle, in hexadecimal."""
-    text = bundle.decode("ascii", errors="replace")
-    end = "-----END CERTIFICATE-----"
-    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(text[: text.index(end) + len(end)].strip())).hexdigest()
+    return fingerprints_of(bundle)[0]
 
 
 def source_address(towards: str) -> str:
@@ -120,7 +118,7 @@ async def _outdated(kept: Member, directory: NodeDirectory, *, here: bool) -> bo
     if not here:
         return False
     current = str(read_json(directory.run / "endpoints.json").get("root_fingerprint", ""))
-    return bool(current) and current != kept.membership.fingerprint
+    return bool(current) and current not in fingerprints_of(kept.bundle)
 
 
 def _moved(kept: Member, directory: NodeDirectory, settings: NodeSettings) -> Member:
@@ -179,11 +177,11 @@ async def _join_there(settings: NodeSettings, directory: NodeDirectory) -> Membe
     bundle = await _ask(host, port, "/plait/v1/bundle", context=_unverified())
     if bundle.status != 200:
         raise RefusedError(f"{host}:{port} is no control plane of Plait (HTTP {bundle.status})", "check --control")
-    root = trusted_root(bundle.body, token.fingerprint)
+    roots = trusted_roots(bundle.body, token.fingerprints)
     key = new_key()
     address = settings.address or source_address(f"{host}:{port}")
     document = {"token": settings.join, "csr": signing_request(key).decode(), "address": address}
-    context = ssl.create_default_context(cadata=root.decode("ascii"))
+    context = ssl.create_default_context(cadata=roots.decode("ascii"))
     answer = accepted(await _ask(host, port, "/plait/v1/join", document=document, context=context))
     return _joined(directory, answer, key, ads_host=host, address=address)
 

@@ -4,29 +4,26 @@ import asyncio
 import dataclasses
 import logging
 import random
-from datetime import UTC, datetime
-from typing import Final
 
 from plait.ads.transport import TlsIdentity
 from plait.errors import PlaitError
-from plait.identity.svid import new_key, renewal_time, signing_request, svid
+from plait.identity.svid import new_key, signing_request, svid
 from plait.node.control_link import ControlLink
 from plait.node.join import Member, keep
+from plait.node.renewal import RenewalTimes, again_after
 from plait.node.state import NodeDirectory
 
 log = logging.getLogger(__name__)
 
-_AGAIN_AFTER: Final = 30.0
-_LEAST_BETWEEN: Final = 5.0
-
 
 class MachineIdentity:
-    """Holds the membership, and renews its certificate."""
+    """Holds the membership, and renews its certificate; `times` tells when."""
 
     def __init__(self, member: Member, directory: NodeDirectory) -> None:
         self.member = member
         self._directory = directory
         self._tls = _tls(member)
+        self.times = RenewalTimes(self.bundle)
 
     def tls(self) -> TlsIdentity:
         """What a connection to control shows and trusts now."""
@@ -46,16 +43,18 @@ class MachineIdentity:
         return True
 
     async def renew_for_ever(self, control: ControlLink) -> None:
-        """Renew at half life, again and again; a machine that control no longer knows is told in the log."""
+        """Renew when due, again and again; a machine that control no longer knows is told in the log."""
+        failures = 0
         while True:
-            current = self.member.identity
-            due = renewal_time(current.not_before, current.not_after, chance=random.random())  # noqa: S311
-            await asyncio.sleep(max(_LEAST_BETWEEN, (due - datetime.now(UTC)).total_seconds()))
+            if not failures:
+                await self.times.wait(self.member.identity, random.random())  # noqa: S311
             try:
                 await self._renew(control)
+                failures = 0
             except PlaitError as error:
                 log.warning("this machine's certificate is not renewed yet: %s", error)
-                await asyncio.sleep(_AGAIN_AFTER * (0.5 + random.random()))  # noqa: S311
+                failures += 1
+                await asyncio.sleep(again_after(failures, random.random()))  # noqa: S311
 
     async def _renew(self, control: ControlLink) -> None:
         key = new_key()

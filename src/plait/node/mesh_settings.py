@@ -13,18 +13,20 @@ from typing import Any, Final, Protocol
 
 from plait.errors import PlaitError
 from plait.identity.attestation import Grant
+from plait.node.renewal import Signing
 from plait.node.state import read_json, write_json
 
 log = logging.getLogger(__name__)
 
 EVERY: Final = 3.0
+LOOK_EVERY: Final = 0.5
 
 
 class Source(Protocol):
     """Whom the settings come from."""
 
-    async def settings(self) -> Mapping[str, Any]:
-        """What a machine must know."""
+    async def settings(self, holds: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What a machine must know; `holds` tells which certificates and roots are in use there."""
         ...
 
 
@@ -33,6 +35,7 @@ class Settings:
     """One answer of control."""
 
     bundle: bytes = b""
+    signing: Signing = field(default_factory=Signing)
     grants: tuple[Grant, ...] = ()
     gateways: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
 
@@ -42,6 +45,7 @@ def parse(document: Mapping[str, Any]) -> Settings:
     ports: Mapping[str, Iterable[int]] = document.get("gateways") or {}
     return Settings(
         bundle=str(document.get("bundle") or "").encode(),
+        signing=Signing.of(document.get("signing") or {}),
         grants=tuple(grant for item in document.get("grants") or () if (grant := _grant(item)) is not None),
         gateways={name: tuple(int(port) for port in listed) for name, listed in ports.items()},
     )
@@ -61,30 +65,40 @@ def _grant(item: Mapping[str, Any]) -> Grant | None:
 
 
 class MeshSettings:
-    """The newest settings; `changed` are called when control says something new."""
+    """The newest settings; `changed` are called when control says something new.
+
+    `holds` tells what certificates and roots are in use here; control is told with each question.
+    """
 
     def __init__(self, source: Source, path: Path) -> None:
         self._source = source
         self._path = path
         self.current = parse(read_json(path))
         self.changed: list[Callable[[], None]] = []
+        self.holds: Callable[[], Mapping[str, Any]] = dict
+        self._told: Mapping[str, Any] = {}
 
     async def refresh(self) -> Settings:
         """Ask control now; what is known stays while it does not answer."""
+        holds = self.holds()
         try:
-            document = await self._source.settings()
+            document = await self._source.settings(holds)
         except PlaitError as error:
             log.debug("the mesh's settings are as before: %s", error)
             return self.current
+        self._told = holds
         before, self.current = self.current, parse(document)
         if self.current != before:
-            await asyncio.to_thread(write_json, self._path, dict(document))
             for listener in self.changed:
                 listener()
+            await asyncio.to_thread(write_json, self._path, dict(document))
         return self.current
 
     async def keep_fresh(self) -> None:
-        """Ask again for ever."""
+        """Ask again for ever; sooner when there is something to tell."""
         while True:
             await self.refresh()
-            await asyncio.sleep(EVERY)
+            for _ in range(round(EVERY / LOOK_EVERY)):
+                await asyncio.sleep(LOOK_EVERY)
+                if self.holds() != self._told:
+                    break

@@ -23,11 +23,13 @@ from plait.node.certificates import Certificates
 from plait.node.context import NodeContext
 from plait.node.control_link import ControlLink
 from plait.node.dns import DnsServer
+from plait.node.holdings import Holdings
 from plait.node.membership import MachineIdentity
 from plait.node.mesh_settings import MeshSettings
 from plait.node.network import MachineNetwork
 from plait.node.registration import Machine
 from plait.node.registry import Registry
+from plait.node.renewal import RenewalTimes
 from plait.node.resolver import FOREIGN, Answer, MeshResolver
 from plait.node.settings import NodeSettings, find_envoy
 from plait.node.starting import first_error
@@ -59,7 +61,7 @@ async def serve(settings: NodeSettings) -> None:
         machine=Machine(name=member.node, address=member.address, locality=settings.locality),
         control=control,
         relay=relay,
-        certificates=Certificates(control, member.trust_domain),
+        certificates=Certificates(control, member.trust_domain, times=RenewalTimes(identity.bundle)),
         bundle=identity.bundle,
         mesh=MeshSettings(control, directory.identity / "settings.json"),
         envoy=envoy,
@@ -82,7 +84,10 @@ async def _work(registry: Registry, identity: MachineIdentity, *, control: Contr
     Names are answered when the workloads are known: a question that seems lost is asked again, a refused one is not.
     """
     context = registry.context
+    holdings = Holdings(identity)
+    context.mesh.holds = lambda: holdings.told(registry)
     context.mesh.changed.append(lambda: housekeeping.mesh_changed(registry, identity))
+    housekeeping.tell_who_signs(registry, identity)
     agent = Agent(registry, lambda: doctor.examine(registry, identity))
     async with asyncio.TaskGroup() as group:
         background = [group.create_task(identity.renew_for_ever(control))]

@@ -49,6 +49,10 @@ class ConfigurationRelay(Protocol):
         """Give a proxy its own certificate and the trust bundle, now and at every change."""
         ...
 
+    def holds_secrets(self, proxy: str) -> bool:
+        """Whether its Envoy has acknowledged the secrets that were given last."""
+        ...
+
     async def warm(self, proxy: str, limit: float) -> None:
         """Wait until its Envoy has acknowledged everything once; DeadlineError when that takes longer."""
         ...

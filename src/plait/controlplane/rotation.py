@@ -1,0 +1,150 @@
+"""Replacing roots and intermediates while the mesh runs: who has followed, and when the next stage begins.
+
+A machine says with each question for the mesh's settings what it and its proxies hold (their Envoys acknowledged it).
+Everybody that the store knows is waited for: every machine, and every workload that a machine runs. What was reported
+is kept in memory alone; after a restart of control the machines say it again within seconds, and the stage is on disk.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from plait.api.shapes import map_at
+from plait.controlplane.objects import Objects
+from plait.identity import rotation
+from plait.identity.authority import CertificateAuthority
+from plait.identity.certificates import LEAF_LIFE, utc_now
+from plait.identity.rotation import Holding, Line, Stage
+from plait.identity.trust import fingerprint
+
+log = logging.getLogger(__name__)
+
+_EVERY: Final = 0.5
+_ROOT_RENEWED_AT: Final = 0.9
+"""The share of its life after which a root of our own is replaced without being told to."""
+_ENTRIES: Final = ("networking.istio.io", "WorkloadEntry")
+_NODE: Final = "plait.dev/node"
+_PHASE: Final = "plait.dev/phase"
+_WITHOUT_PROXY: Final = ("Pending", "Exited")
+
+
+class Rotations:
+    """Follows what is held, and moves the authority from stage to stage. `now` is given by tests."""
+
+    def __init__(
+        self,
+        objects: Objects,
+        authority: CertificateAuthority,
+        *,
+        leaf_life: timedelta = LEAF_LIFE,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._objects = objects
+        self._authority = authority
+        self._leaf_life = leaf_life
+        self._now = now
+        self._held: dict[str, Mapping[str, Holding]] = {}
+
+    def report(self, node: str, holds: Mapping[str, Any]) -> None:
+        """Take what a machine says that it (`machine`) and its proxies (`proxies`, by namespace/name) hold."""
+        found = {"": _holding(map_at(holds, "machine"))}
+        found |= {name: _holding(map_at(value)) for name, value in map_at(holds, "proxies").items()}
+        self._held[node] = found
+
+    def told(self) -> Mapping[str, Any]:
+        """What machines are told: who signs now, and in how many seconds leaves of others are to be renewed.
+
+        None is their usual time. While the root is replaced that is half a leaf's life for the machines' own too.
+        """
+        state = self._authority.state
+        within = state.within if state.stage is not Stage.DISTRIBUTING else None
+        if state.stage is Stage.REPLACING and within is None:
+            within = self._leaf_life.total_seconds() / 2
+        return {"signer": state.signing.signer_print, "root": state.signing.root_print, "renewWithin": within}
+
+    async def behind(self) -> tuple[str, ...]:
+        """Who has not followed the stage, as `machine NAME` and `proxy NAMESPACE/NAME`."""
+        expected = {_called(*who): who for who in await self._expected()}
+        held = {name: holding for name, (node, proxy) in expected.items() if (holding := self._of(node, proxy))}
+        return rotation.behind(self._authority.state, expected, held)
+
+    async def status(self) -> Mapping[str, Any]:
+        """What `plait ca status` shows (`api.schemas.CaStatus`)."""
+        state = self._authority.state
+        return {
+            "stage": state.stage.value,
+            "since": state.since.isoformat(),
+            "roots": [_root(line, state) for line in state.trusted],
+            "signer": {
+                "fingerprint": state.signing.signer_print,
+                "ends": state.signing.signer.certificate.not_valid_after_utc.isoformat(),
+                "rootKeyHere": self._authority.keeps_root_key,
+            },
+            "renewWithin": self.told()["renewWithin"],
+            "leavesEnd": state.leaves_end.isoformat() if state.leaves_end else None,
+            "behind": list(await self.behind()),
+        }
+
+    def gauges(self) -> Mapping[str, float]:
+        """Seconds until the root that signs and its signer end, and whether the root is being replaced."""
+        state, now = self._authority.state, self._now()
+        return {
+            "root_expiry_seconds": (state.signing.root.not_valid_after_utc - now).total_seconds(),
+            "signer_expiry_seconds": (state.signing.signer.ends - now).total_seconds(),
+            "root_rotation_stage": float(list(Stage).index(state.stage)),
+        }
+
+    async def step(self) -> None:
+        """Enter the next stage if everybody has followed, or begin one if the root is old."""
+        state, now = self._authority.state, self._now()
+        if state.stage is Stage.STEADY:
+            begin, end = state.signing.root.not_valid_before_utc, state.signing.root.not_valid_after_utc
+            if now > begin + (end - begin) * _ROOT_RENEWED_AT and self._authority.keeps_root_key:
+                log.warning("the mesh's root ends on %s; its replacement begins", f"{end:%Y-%m-%d}")
+                self._authority.rotate_root()
+            return
+        waiting = await self.behind()
+        if self._authority.state is state and rotation.is_over(state, waiting=len(waiting), now=now):
+            self._authority.advance()
+            log.info("the replacement of the root is at stage %s", self._authority.state.stage)
+
+    async def run(self) -> None:
+        """Step for ever."""
+        while True:
+            await self.step()
+            await asyncio.sleep(_EVERY)
+
+    def _of(self, node: str, proxy: str) -> Holding | None:
+        return self._held.get(node, {}).get(proxy)
+
+    async def _expected(self) -> list[tuple[str, str]]:
+        """Every machine (with an empty proxy), and every proxy with its machine."""
+        machines = await self._objects.store.list(group="", kind="Node")
+        found = [(str(item["metadata"]["name"]), "") for item in machines.items]
+        listing = await self._objects.store.list(group=_ENTRIES[0], kind=_ENTRIES[1])
+        for item in listing.items:
+            metadata = item["metadata"]
+            marks: Mapping[str, str] = metadata.get("annotations") or {}
+            if marks.get(_NODE) and marks.get(_PHASE) not in _WITHOUT_PROXY:
+                found.append((marks[_NODE], f"{metadata['namespace']}/{metadata['name']}"))
+        return found
+
+
+def _called(node: str, proxy: str) -> str:
+    return f"proxy {proxy}" if proxy else f"machine {node}"
+
+
+def _holding(value: Mapping[str, Any]) -> Holding:
+    roots = value.get("roots") or ()
+    return Holding(
+        signer=str(value.get("signer", "")),
+        root=str(value.get("root", "")),
+        roots=frozenset(str(item) for item in roots),
+    )
+
+
+def _root(line: Line, state: rotation.AuthorityState) -> Mapping[str, Any]:
+    role = "signs" if line is state.signing else "next" if state.stage is Stage.DISTRIBUTING else "leaving"
+    return {"fingerprint": fingerprint(line.root), "ends": line.root.not_valid_after_utc.isoformat(), "role": role}

@@ -1,0 +1,157 @@
+"""Certificates change under load: leaves, the intermediate, the root through all its stages; nothing is lost.
+
+One mesh with leaves of a minute under counted load for the whole module, in which connections are kept and made anew
+all the time. What is trusted at the end is tried by a handshake with a certificate of the root that went.
+"""
+
+import contextlib
+import json
+import signal
+import socket
+import ssl
+import time
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plait.identity.authority import open_authority
+from plait.identity.spiffe import workload_id
+from plait.identity.svid import new_key, signing_request
+from plait.identity.trust import signer_of
+from tests.integration.counted_load import CountedLoad, apply, serve
+from tests.integration.machines import Machine, mesh, needs_root, until
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120), needs_root]
+
+STREAMS = {
+    "kept": {"url": "http://web/", "workers": 3, "pause": 0.02},
+    "direct": {"url": "http://one/", "workers": 2, "pause": 0.02},
+    "fresh": {"url": "http://one/", "fresh": True, "pause": 0.05},
+    "slow": {"url": "http://web/slow/0.5", "workers": 4},
+}
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: default}
+spec:
+  selector: {app: web}
+  ports: [{name: http, port: 80, targetPort: 8000}]
+"""
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Generator[Machine]:
+    with mesh(tmp_path_factory.mktemp("m"), environment={"PLAIT_LEAF_TTL": "2m"}) as started:
+        apply(started, SERVICE)
+        for name, service in (("one-1", "one"), ("two-1", "two")):
+            serve(started, name, service)
+        yield started
+
+
+@pytest.fixture(scope="module")
+def load(machine: Machine) -> Generator[CountedLoad]:
+    with CountedLoad(machine, STREAMS) as running:
+        running.goes()
+        yield running
+
+
+def status(machine: Machine) -> Mapping[str, Any]:
+    """What `plait ca status` says."""
+    return json.loads(machine.plait("ca", "status", "-o", "json"))
+
+
+def stage(machine: Machine) -> str:
+    """The stage on control's disk, without asking control."""
+    return str(json.loads((machine.state / "control" / "ca" / "authority.json").read_text())["stage"])
+
+
+def leaves(machine: Machine) -> list[bytes]:
+    """The certificate chains of all workloads, and the machine's own."""
+    node = machine.state / "node"
+    return [path.read_bytes() for path in (*(node / "workloads").rglob("chain.pem"), node / "identity" / "chain.pem")]
+
+
+def all_followed(machine: Machine) -> bool:
+    """Whether no rotation is under way and everybody has followed the last one."""
+    found = status(machine)
+    return found["stage"] == "steady" and not found["behind"]
+
+
+def test_the_intermediate_is_replaced_under_load(machine: Machine, load: CountedLoad) -> None:
+    """Every leaf is signed anew at once by a new intermediate under the same root."""
+    before = status(machine)
+    with load.loses_nothing():
+        machine.plait("ca", "rotate", "--within", "2s", "--wait", "--timeout", "30s")
+    after = status(machine)
+    assert after["roots"] == before["roots"]
+    assert after["signer"]["fingerprint"] != before["signer"]["fingerprint"]
+    assert {signer_of(chain) for chain in leaves(machine)} == {after["signer"]["fingerprint"]}
+
+
+def test_the_root_is_replaced_under_load_while_control_dies(
+    machine: Machine, load: CountedLoad, tmp_path: Path
+) -> None:
+    """Control is killed in every stage: what the old root signed serves until the end and is refused then."""
+    before = status(machine)["roots"][0]["fingerprint"]
+    stale = intruder(machine, tmp_path)
+    assert admitted(machine, stale)
+    token = json.loads(machine.plait("token", "create", "--node", "other", "--allow", "*/*", "-o", "json"))["token"]
+    seen: list[str] = []
+    with load.loses_nothing():
+        machine.plait("ca", "rotate", "--root", "--within", "3s")
+        for _ in range(3):
+            seen.append(stage(machine))
+            machine.end("control", signal.SIGKILL)
+            machine.start("control")
+            until(lambda: stage(machine) != seen[-1] or seen[-1] == "steady", within=30, what=f"beyond {seen}")
+        until(lambda: all_followed(machine), within=30, what="not everybody followed")
+    assert seen == ["distributing", "replacing", "steady"]
+    [root] = status(machine)["roots"]
+    assert root["fingerprint"] != before
+    assert not admitted(machine, stale)
+    assert admitted(machine, intruder(machine, tmp_path))
+    assert token
+    assert machine.plait("get", "workloads")
+
+
+def test_the_mesh_lives_on_the_new_root(machine: Machine, load: CountedLoad) -> None:
+    """Agent and control restart and a workload starts, all by the new root alone; nobody joins anew."""
+    folder = machine.state / "node" / "identity"
+    with load.loses_nothing():
+        before = (folder / "chain.pem").read_bytes()
+        machine.end("node", signal.SIGKILL)
+        machine.start("node")
+        assert (folder / "chain.pem").read_bytes() == before
+        serve(machine, "one-2", "one")
+        until(lambda: load.report()["direct"]["by"].get("one-2", 0) > 3, what="one-2 answers nothing")
+
+
+def intruder(machine: Machine, folder: Path) -> tuple[Path, Path]:
+    """Files with a workload's certificate that the mesh's authority signed just now, and its key."""
+    authority = open_authority(machine.state / "control" / "ca", "cluster.local")
+    key = new_key()
+    name = f"{time.monotonic_ns()}"
+    chain, key_file = folder / f"{name}.crt", folder / f"{name}.key"
+    chain.write_bytes(authority.sign(signing_request(key), workload_id("cluster.local", "default", "load")))
+    key_file.write_bytes(key)
+    return chain, key_file
+
+
+def admitted(machine: Machine, identity: tuple[Path, Path]) -> bool:
+    """Whether a workload's sidecar takes a connection with that certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["plait-http1", "http/1.1"])
+    context.load_cert_chain(*identity)
+    address = str(machine.workload("one-1")["address"])
+    with (
+        contextlib.suppress(ssl.SSLError, OSError),
+        socket.create_connection((address, 8000), timeout=5) as plain,
+        context.wrap_socket(plain, server_hostname="one") as secured,
+    ):
+        secured.sendall(b"GET / HTTP/1.1\r\nHost: one\r\nConnection: close\r\n\r\n")
+        return secured.recv(12).startswith(b"HTTP/1.1 200")
+    return False

@@ -123,8 +123,9 @@ def _call(fields: Mapping[str, Any]) -> Call:
     headers = tuple((str(name), str(value)) for name, value in fields.get("headers", {}).items())
     tls = bool(fields.get("identity"))
     server_name = names.MESH_SERVER_NAME if tls else ""
+    protocols = ("h2", "http/1.1") if tls and fields.get("http", True) else ()
     given = {**fields, "headers": headers, "direction": Direction(fields.get("direction", "outbound"))}
-    return replace(Call(tls=tls, server_name=server_name), **given)
+    return replace(Call(tls=tls, server_name=server_name, protocols=protocols), **given)
 
 
 def difference(outcome: Outcome, expected: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

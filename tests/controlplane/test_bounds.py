@@ -193,7 +193,7 @@ ONLY = SIDECAR + "  outboundTrafficPolicy:\n    mode: REGISTRY_ONLY\n"
         ("https://example.org/", ONLY, "refused"),
         ("tcp://10.60.0.86:9084", SIDECAR, "passthrough"),
         ("tcp://10.60.0.86:9084", ONLY, "refused"),
-        ("tcp://10.60.0.87:9085", ONLY, "allowed"),
+        ("http://10.60.0.87:9085/", ONLY, "allowed"),
     ],
 )
 def test_why_of_what_is_no_service(url: str, text: str, verdict: str):

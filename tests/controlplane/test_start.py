@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from plait.controlplane.mesh import settled_mesh
-from plait.controlplane.run import listen_address
+from plait.controlplane.reached import listen_address
 from plait.controlplane.settings import ControlSettings
 from plait.controlplane.state import StateDirectory
 from plait.errors import PlaitError, RefusedError

@@ -47,7 +47,7 @@ def same(left: Snapshot, right: Snapshot) -> bool:
 
 
 def views(snapshot: Snapshot, demand: frozenset[str] = SOME_HOSTS) -> dict[ObjectName, View]:
-    return {name: project(snapshot, name, demand) for name in snapshot.workloads}
+    return {name: project(snapshot, name, demand, servers=lambda _key: ()) for name in snapshot.workloads}
 
 
 @settings(max_examples=80, deadline=None)

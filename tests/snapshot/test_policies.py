@@ -6,7 +6,7 @@ from plait.model.security import Action, AuthorizationPolicy, AuthorizationRule,
 from plait.model.snapshot import Snapshot
 from plait.resources.parse import Resource
 from plait.snapshot.build import Builder
-from plait.snapshot.project import inbound_ports, policies_for
+from plait.snapshot.inbound import inbound_ports, policies_for
 from tests.snapshot.resources_builders import (
     Document,
     authorization_policy,

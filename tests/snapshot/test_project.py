@@ -6,11 +6,11 @@ import pytest
 
 from plait.errors import NotFoundError
 from plait.model.security import MutualTlsMode
-from plait.model.services import Capture, Protocol, Resolution, WorkloadKind
+from plait.model.services import Capture, Resolution, WorkloadKind
 from plait.model.traffic import ClusterKey
 from plait.model.view import DirectEndpoint, InboundMode, View
 from plait.resources.parse import Resource
-from plait.snapshot.project import inbound_mode, project
+from plait.snapshot.project import project
 from plait.snapshot.protocols import known_protocol
 from tests.snapshot.certificates import tls_secret
 from tests.snapshot.resources_builders import (
@@ -134,19 +134,10 @@ def test_inbound_ports():
     found = project(snapshot_of(app, more), name_of("app"), frozenset())
 
     assert [(port.number, port.protocol, port.mode, port.sidecar_port) for port in found.inbound] == [
-        (7070, "grpc", InboundMode.HTTP, 0),
-        (8080, "http", InboundMode.HTTP, 1234),
+        (7070, "grpc", InboundMode.BYTES, 0),
+        (8080, "http", InboundMode.BYTES, 1234),
         (9000, "tcp", InboundMode.BYTES, 0),
     ]
-
-
-@pytest.mark.parametrize(
-    ("protocols", "mode"),
-    [(("http", "http2", "grpc"), InboundMode.HTTP), (("tcp", "tls"), InboundMode.BYTES)],
-)
-def test_inbound_modes(protocols: tuple[str, ...], mode: InboundMode):
-    """Ports that speak HTTP are processed as requests, all others as bytes."""
-    assert {inbound_mode(Protocol(text)) for text in protocols} == {mode}
 
 
 def test_inbound_policies_and_unlisted_ports():

@@ -5,16 +5,18 @@ cluster that never exists, and the route gives 500 for a missing cluster. Weight
 broken backend of weight 0 does no harm.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from envoy.config.core.v3 import base_pb2
 from envoy.config.route.v3 import route_components_pb2
 
+from plait.compiler import targets
 from plait.compiler.policies import headers, mirrors, retries, rewrites
+from plait.compiler.targets import Targets
 from plait.envoy import names, proto
-from plait.model.traffic import ClusterKey, Destination, Redirect, Rule
+from plait.model.traffic import Destination, Redirect, Rule
 
 _REDIRECT_CODES: Final = {
     301: route_components_pb2.RedirectAction.MOVED_PERMANENTLY,
@@ -30,8 +32,8 @@ _MISSING_CLUSTER_CODES: Final = {
 }
 
 
-def answer(message: route_components_pb2.Route, rule: Rule, clusters: Mapping[ClusterKey, str], port: int) -> None:
-    """Gives a route the action of its rule."""
+def answer(message: route_components_pb2.Route, rule: Rule, clusters: Targets, port: int) -> None:
+    """Gives a route the action of its rule, and what its one cluster asks for."""
     destinations = [_checked(item, clusters) for item in rule.destinations if item.weight > 0]
     if rule.redirect is not None:
         _redirect(message.redirect, rule.redirect, rule, port)
@@ -41,9 +43,12 @@ def answer(message: route_components_pb2.Route, rule: Rule, clusters: Mapping[Cl
         _direct(message, destinations[0].status if destinations else 500)
     else:
         _forward(message.route, rule, destinations, clusters)
+        first = destinations[0].cluster
+        if first and message.route.cluster:
+            targets.on_route(message, clusters[first])
 
 
-def _checked(destination: Destination, clusters: Mapping[ClusterKey, str]) -> Destination:
+def _checked(destination: Destination, clusters: Targets) -> Destination:
     """The destination, broken if the view has no cluster of its key: one stale reference must not stop all else."""
     return destination if destination.cluster in clusters else replace(destination, cluster=None)
 
@@ -79,11 +84,11 @@ def _forward(
     message: route_components_pb2.RouteAction,
     rule: Rule,
     destinations: Sequence[Destination],
-    clusters: Mapping[ClusterKey, str],
+    clusters: Targets,
 ) -> None:
     first = destinations[0]
     if len(destinations) == 1 and first.cluster and not first.request_headers and not first.response_headers:
-        message.cluster = clusters[first.cluster]
+        message.cluster = clusters[first.cluster].name
     else:
         message.weighted_clusters.clusters.extend(_share(item, clusters) for item in destinations)
     message.cluster_not_found_response_code = _missing_code(destinations)
@@ -102,15 +107,15 @@ def _missing_code(
     return _MISSING_CLUSTER_CODES.get(broken, route_components_pb2.RouteAction.INTERNAL_SERVER_ERROR)
 
 
-def _share(
-    destination: Destination, clusters: Mapping[ClusterKey, str]
-) -> route_components_pb2.WeightedCluster.ClusterWeight:
+def _share(destination: Destination, clusters: Targets) -> route_components_pb2.WeightedCluster.ClusterWeight:
     message = route_components_pb2.WeightedCluster.ClusterWeight(
-        name=clusters[destination.cluster] if destination.cluster else names.BLACKHOLE_CLUSTER,
+        name=clusters[destination.cluster].name if destination.cluster else names.BLACKHOLE_CLUSTER,
         weight=proto.number(destination.weight),
     )
     host = headers.host(destination.request_headers)
     if host:
         message.host_rewrite_literal = host
     headers.on_route(message, request=destination.request_headers, response=destination.response_headers)
+    if destination.cluster:
+        targets.on_route(message, clusters[destination.cluster])
     return message

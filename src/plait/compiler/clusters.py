@@ -6,7 +6,7 @@ of how the server's sidecar treats the port. Idle connections are closed before 
 Circuit breakers are opened wide: Envoy's defaults would be limits that nobody asked for.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
@@ -19,10 +19,9 @@ from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from envoy.type.v3 import percent_pb2
 from google.protobuf import any_pb2
 
-from plait.compiler import tls
+from plait.compiler import targets, tls
 from plait.envoy import names, proto
 from plait.model.services import Protocol, Resolution
-from plait.model.traffic import ClusterKey
 from plait.model.view import DirectEndpoint, InboundPort, OutboundCluster
 
 CONNECT_TIMEOUT: Final = 5.0
@@ -123,17 +122,15 @@ def _secure(cluster: cluster_pb2.Cluster, identities: Iterable[str], *, mixed: b
     cluster.transport_socket_matches.extend([match, outside])
 
 
-def names_of(clusters: Iterable[OutboundCluster]) -> Mapping[ClusterKey, str]:
-    """What the clusters of a view are called."""
-    return {item.key: names.cluster(item.host, item.key.port, item.key.subset) for item in clusters}
-
-
 def outbound(cluster: OutboundCluster) -> cluster_pb2.Cluster:
     """The cluster for a port of a service, or a subset of it."""
     name = names.cluster(cluster.host, cluster.key.port, cluster.key.subset)
     message = _base(name, _TYPES[cluster.resolution])
     if cluster.identities:
         _secure(message, cluster.identities, mixed=cluster.mixed)
+    epoch = targets.epoch(cluster.servers)
+    if epoch:
+        message.metadata.CopyFrom(proto.metadata(names.METADATA, (("servers", epoch),)))
     if cluster.resolution is Resolution.DNS:
         message.load_assignment.CopyFrom(static_endpoints(name, cluster.endpoints))
         message.cluster_type.CopyFrom(_resolving())
@@ -159,9 +156,14 @@ def direct(endpoint: DirectEndpoint) -> cluster_pb2.Cluster:
 
     Its endpoint is in the cluster itself, so that the first connection waits for one resource only. Where nothing is
     known to be, it is the address that was dialled, in plaintext, and that attempt is over within the time for which
-    the connection would have waited for its cluster.
+    the connection would have waited for its cluster. One that the caller's Sidecar forbids has no endpoint, so that
+    connections are closed at once.
     """
     name = names.direct_cluster(endpoint.address, endpoint.port)
+    if endpoint.refused:
+        refusing = _base(name, cluster_pb2.Cluster.STATIC)
+        refusing.load_assignment.CopyFrom(static_endpoints(name, ()))
+        return refusing
     if not endpoint.identity and endpoint.reached is None:
         message = _base(name, cluster_pb2.Cluster.ORIGINAL_DST)
         if not endpoint.known:

@@ -10,10 +10,12 @@ The view is the only input: equal views give equal bytes. Endpoints and the scop
 by many proxies and added by the caller (`endpoints`, `scopes`, `names`).
 
 What many views have in common, the clusters and the routes of a service that many call, is compiled once for all: the
-latest results are remembered by their inputs, so that equal parts of different proxies are the same entry.
+latest results are remembered by their inputs, so that equal parts of different proxies are the same entry. A sidecar's
+own part is compiled from a view without rules, so that a route that changes leaves it as it is.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
 from typing import Final
@@ -22,12 +24,14 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
 
-from plait.compiler import clusters, gateway, inbound, inbound_http, outbound, routes, scopes, secrets
+from plait.compiler import clusters, gateway, inbound, inbound_http, outbound, routes, scopes, secrets, targets
+from plait.compiler.targets import Target
 from plait.envoy import types
 from plait.envoy.resource_set import Entry, ResourceSet, entry_of, resource_set
+from plait.model.ids import ObjectName
 from plait.model.services import WorkloadKind
 from plait.model.traffic import ClusterKey
-from plait.model.view import InboundMode, OutboundCluster, OutboundFrontend, View
+from plait.model.view import OutboundCluster, OutboundFrontend, ScopeKey, View
 
 _REMEMBERED: Final = 4096
 
@@ -39,11 +43,10 @@ def compile_view(view: View) -> ResourceSet:
     return resource_set(
         chain(
             _of(types.CLUSTER, (_cluster(item) for item in view.clusters)),
-            _entries(types.CLUSTER, _clusters(view)),
+            _entries(types.CLUSTER, (clusters.direct(endpoint) for endpoint in view.direct)),
             _of(types.SECRET, (secrets.certificate(item) for item in view.certificates)),
-            _entries(types.LISTENER, _listeners(view)),
+            _own(view) if _is_gateway(view) else _LATEST.of(_without_rules(view)),
             _of(types.ROUTE, _frontends(view)),
-            _entries(types.ROUTE, _routes(view)),
             _of(types.SCOPE, _scopes(view)),
         )
     )
@@ -67,8 +70,46 @@ def _cluster(cluster: OutboundCluster) -> Entry:
     return entry_of(message.name, message)
 
 
-def _clusters(view: View) -> Iterator[cluster_pb2.Cluster]:
-    yield from (clusters.direct(endpoint) for endpoint in view.direct)
+def _own(view: View) -> Iterator[tuple[str, Entry]]:
+    """What no other proxy has: where connections arrive, and what is behind the workload's own ports."""
+    return chain(
+        _entries(types.CLUSTER, _own_clusters(view)),
+        _entries(types.LISTENER, _listeners(view)),
+        _entries(types.ROUTE, _own_routes(view)),
+    )
+
+
+def _without_rules(view: View) -> View:
+    """The view without what only routes are made of, which changes more often than a sidecar's own part."""
+    streams = {frontend.default for frontend in view.frontends if not frontend.protocol.is_http}
+    return replace(
+        view,
+        frontends=tuple(replace(frontend, rules=(), closed=False) for frontend in view.frontends),
+        clusters=tuple(cluster for cluster in view.clusters if cluster.key in streams),
+    )
+
+
+class _Latest:
+    """Each sidecar's own part as it was compiled last, with what it was compiled from."""
+
+    def __init__(self) -> None:
+        self._parts: dict[ObjectName, tuple[View, tuple[tuple[str, Entry], ...]]] = {}
+
+    def of(self, view: View) -> tuple[tuple[str, Entry], ...]:
+        """The entries for that view, which must be all that they depend on."""
+        known = self._parts.pop(view.name, None)
+        if known is None or known[0] != view:
+            known = (view, tuple(_own(view)))
+        self._parts[view.name] = known
+        if len(self._parts) > _REMEMBERED:
+            del self._parts[next(iter(self._parts))]
+        return known[1]
+
+
+_LATEST: Final = _Latest()
+
+
+def _own_clusters(view: View) -> Iterator[cluster_pb2.Cluster]:
     yield from (clusters.inbound(port) for port in inbound.app_ports(view))
     if not _is_gateway(view):
         yield clusters.passthrough()
@@ -83,7 +124,7 @@ def _listeners(view: View) -> Iterator[listener_pb2.Listener]:
 
 
 def _frontends(view: View) -> Iterator[Entry]:
-    known = clusters.names_of(view.clusters)
+    known = targets.of(view.clusters, str(view.identity))
     for frontend in view.frontends:
         if frontend.protocol.is_http:
             used = [key for key in _leads_to(frontend) if key in known]
@@ -100,15 +141,15 @@ def _leads_to(frontend: OutboundFrontend) -> Iterator[ClusterKey]:
 
 
 @lru_cache(_REMEMBERED)
-def _frontend(frontend: OutboundFrontend, known: tuple[tuple[ClusterKey, str], ...]) -> Entry:
+def _frontend(frontend: OutboundFrontend, known: tuple[tuple[ClusterKey, Target], ...]) -> Entry:
     message = routes.outbound(frontend, dict(known))
     return entry_of(message.name, message)
 
 
-def _routes(view: View) -> Iterator[route_pb2.RouteConfiguration]:
+def _own_routes(view: View) -> Iterator[route_pb2.RouteConfiguration]:
     if _is_gateway(view):
-        yield from gateway.route_configurations(view, clusters.names_of(view.clusters))
-    yield from (inbound_http.route_configuration(port) for port in view.inbound if port.mode is InboundMode.HTTP)
+        yield from gateway.route_configurations(view, targets.of(view.clusters, str(view.identity)))
+    yield from (inbound_http.route_configuration(port) for port in view.inbound if port.protocol.is_http)
 
 
 def _scopes(view: View) -> Iterator[Entry]:
@@ -118,4 +159,9 @@ def _scopes(view: View) -> Iterator[Entry]:
             for key in scopes.keys_of(frontend, view.capture):
                 if key.key not in seen:
                     seen.add(key.key)
-                    yield scopes.scope_entry(key, on_demand=False)
+                    yield _scope(key)
+
+
+@lru_cache(_REMEMBERED)
+def _scope(key: ScopeKey) -> Entry:
+    return scopes.scope_entry(key, on_demand=False)

@@ -14,8 +14,9 @@ from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 
-from plait.compiler import http, inbound_http, metrics, routes, tls
+from plait.compiler import denials, http, inbound_http, metrics, routes, targets, tls
 from plait.compiler.policies import authorization
+from plait.compiler.targets import Targets
 from plait.envoy import names, proto
 from plait.model.gateways import GatewayListener
 from plait.model.traffic import Rule
@@ -50,7 +51,7 @@ def listeners(view: View) -> Iterator[listener_pb2.Listener]:
             name=names.gateway_listener(port),
             address=proto.socket_address("0.0.0.0", bound.get(port, port)),  # noqa: S104 (a gateway is there to be called)
             traffic_direction=base_pb2.OUTBOUND,
-            enable_reuse_port=proto.false(),
+            enable_reuse_port=proto.true(),
             per_connection_buffer_limit_bytes=proto.number(_BUFFER_LIMIT),
             filter_chains=chains,
         )
@@ -87,10 +88,11 @@ def _requests(view: View, routes_name: str) -> listener_components_pb2.Filter:
     message.stream_idle_timeout.CopyFrom(proto.seconds(300))
     message.http2_protocol_options.max_concurrent_streams.CopyFrom(proto.number(_MAX_STREAMS))
     http.routes_by_name(message, routes_name)
-    return http.network_filter(http.add_filters(message, inbound_http.filters()))
+    message.local_reply_config.mappers.append(denials.by_caller(str(view.identity)))
+    return http.network_filter(http.add_filters(message, [*inbound_http.filters(), targets.refusing_filter()]))
 
 
-def route_configurations(view: View, clusters: routes.Clusters) -> Iterator[route_pb2.RouteConfiguration]:
+def route_configurations(view: View, clusters: Targets) -> Iterator[route_pb2.RouteConfiguration]:
     """The route configurations of all listeners."""
     for port, items in _ports(view).items():
         plain = [item for item in items if not item.tls]
@@ -102,7 +104,7 @@ def route_configurations(view: View, clusters: routes.Clusters) -> Iterator[rout
 
 
 def _configuration(
-    name: str, items: Sequence[GatewayListener], view: View, clusters: routes.Clusters
+    name: str, items: Sequence[GatewayListener], view: View, clusters: Targets
 ) -> route_pb2.RouteConfiguration:
     hosts = [_host(host, item, view, clusters) for host, item in _hosts(items)]
     message = routes.configuration(name, hosts)
@@ -110,7 +112,7 @@ def _configuration(
     return message
 
 
-def _host(host: str, item: GatewayListener, view: View, clusters: routes.Clusters) -> route_components_pb2.VirtualHost:
+def _host(host: str, item: GatewayListener, view: View, clusters: Targets) -> route_components_pb2.VirtualHost:
     place = authorization.Place(port=item.port, http=True)
     chosen = (routes.route(rule, clusters, item.port) for rule in _rules(host, item))
     governed = [authorization.on_route(route, view.policies, place) for route in chosen]

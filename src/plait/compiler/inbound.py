@@ -3,7 +3,11 @@
 Transparent capture has one listener with chains per port; explicit capture a listener per port, on the port that the
 sidecar accepts for it. Per port there is a chain for mutual TLS (unless DISABLE) and, unless STRICT, a chain for
 plaintext; a permissive port also passes on TLS that is not the mesh's (it lacks the mesh's server name), which is the
-app's own. A port is treated either as HTTP or as bytes, never both: a caller must not be able to choose the weaker.
+app's own.
+An HTTP port that nothing needs requests of passes bytes for callers whose sidecars process HTTP, which they tell by
+offering it (ALPN); the others (plaintext, a caller that itself passes bytes) have their requests looked at here, for
+metrics and for the header that names the caller. The policies are the same for both, and decided on identity alone: as
+soon as one needs a request the port is HTTP for everybody, so no caller can choose the weaker.
 
 HTTP policies are in the routes, so a change of them is in force at once, on open connections too; byte streams are
 authorized by network filters, in force on open connections when the changed chain has drained.
@@ -30,6 +34,7 @@ Chain = listener_components_pb2.FilterChain
 Match = listener_components_pb2.FilterChainMatch
 
 PORT: Final = 15006
+_OFFERED_WITH_REQUESTS: Final = ("h2", "http/1.1")
 _SNIFF_TIMEOUT: Final = 0.5
 """How long a caller of a permissive port may stay silent before it counts as plaintext: the server speaks first."""
 
@@ -104,7 +109,7 @@ def _listener(name: str, address: str, port: int, chains: Iterable[Chain]) -> li
         name=name,
         address=proto.socket_address(address, port),
         traffic_direction=base_pb2.INBOUND,
-        enable_reuse_port=proto.false(),
+        enable_reuse_port=proto.true(),
         filter_chains=chains,
     )
 
@@ -140,7 +145,7 @@ def port_chains(view: View, port: InboundPort) -> list[Chain]:
     if port.mutual_tls is MutualTlsMode.DISABLE:
         return [_chain(view, port, "plaintext", Match(destination_port=at))]
     if port.mutual_tls is MutualTlsMode.STRICT:
-        return [_secure(view, port, Match(destination_port=at, transport_protocol="tls")), _refused(view, port)]
+        return [*_secure(view, port, Match(destination_port=at, transport_protocol="tls")), _refused(view, port)]
     ours = Match(destination_port=at, transport_protocol="tls", server_names=[names.MESH_SERVER_NAME])
     own_tls = Chain(
         name=f"{port.number}/own-tls",
@@ -148,7 +153,7 @@ def port_chains(view: View, port: InboundPort) -> list[Chain]:
         filters=_bytes(view, port, secure=False),
     )
     plain = Match(destination_port=at, transport_protocol="raw_buffer")
-    return [_secure(view, port, ours), own_tls, _chain(view, port, "plaintext", plain)]
+    return [*_secure(view, port, ours), own_tls, _chain(view, port, "plaintext", plain)]
 
 
 def _refused(view: View, port: InboundPort) -> Chain:
@@ -162,10 +167,22 @@ def _refused(view: View, port: InboundPort) -> Chain:
     return Chain(name=f"{port.number}/refused", filter_chain_match=match, filters=[closing])
 
 
-def _secure(view: View, port: InboundPort, match: Match) -> Chain:
+def _secure(view: View, port: InboundPort, match: Match) -> list[Chain]:
+    """The chain for mutual TLS; two where callers that process HTTP are told from those that do not."""
+    domain = view.identity.trust_domain
     chain = _chain(view, port, "mtls", match)
-    chain.transport_socket.CopyFrom(tls.from_clients(view.identity.trust_domain, alpn(port)))
-    return chain
+    chain.transport_socket.CopyFrom(tls.from_clients(domain, alpn(port)))
+    if not _passes_requests(port):
+        return [chain]
+    chain.filter_chain_match.application_protocols.extend(_OFFERED_WITH_REQUESTS)
+    streams = _chain(view, port, "mtls-streams", match)
+    streams.transport_socket.CopyFrom(tls.from_clients(domain, ()))
+    return [chain, streams]
+
+
+def _passes_requests(port: InboundPort) -> bool:
+    """Whether requests that the callers' sidecars have processed are passed on as bytes."""
+    return port.protocol.is_http and port.mode is InboundMode.BYTES
 
 
 def alpn(port: InboundPort) -> Sequence[str]:
@@ -178,11 +195,12 @@ def alpn(port: InboundPort) -> Sequence[str]:
 
 
 def _chain(view: View, port: InboundPort, kind: str, match: Match) -> Chain:
-    secure = kind == "mtls"
+    secure = kind.startswith("mtls")
+    as_bytes = not port.protocol.is_http or (kind == "mtls" and _passes_requests(port))
     filters = (
-        [inbound_http.network_filter(view, port.number, secure=secure)]
-        if port.mode is InboundMode.HTTP
-        else _bytes(view, port, secure=secure)
+        _bytes(view, port, secure=secure)
+        if as_bytes
+        else [inbound_http.network_filter(view, port.number, secure=secure)]
     )
     return Chain(name=f"{port.number}/{kind}", filter_chain_match=match, filters=filters)
 

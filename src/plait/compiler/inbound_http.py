@@ -4,14 +4,12 @@ The two RBAC filters are always there and empty; rules are in the route configur
 that a changed policy is in force at once on open connections, with no listener changed and nothing drained.
 """
 
-from envoy.config.accesslog.v3 import accesslog_pb2
-from envoy.config.core.v3 import base_pb2, substitution_format_string_pb2
 from envoy.config.listener.v3 import listener_components_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 
-from plait.compiler import http, metrics, routes
+from plait.compiler import denials, http, metrics, routes
 from plait.compiler.policies import authorization
 from plait.envoy import names, proto
 from plait.model.view import InboundPort, View
@@ -31,30 +29,9 @@ def network_filter(view: View, port: int, *, secure: bool) -> listener_component
     # Policies on paths must not be evaded by `/x/../admin`.
     message.normalize_path.CopyFrom(proto.true())
     if secure:
-        message.local_reply_config.mappers.append(_explain_denial())
+        message.local_reply_config.mappers.append(denials.by_server())
     http.routes_by_name(message, names.inbound_route(port))
     return http.network_filter(http.add_filters(message, filters()))
-
-
-def _explain_denial() -> http_connection_manager_pb2.ResponseMapper:
-    """Tells the policy to callers of the mesh, whose identity is known; others learn only that they may not."""
-    comparison = accesslog_pb2.ComparisonFilter(
-        op=accesslog_pb2.ComparisonFilter.EQ,
-        value=base_pb2.RuntimeUInt32(default_value=403, runtime_key="plait.denied"),
-    )
-    details = base_pb2.HeaderValue(key=names.DENIED_HEADER, value="%RESPONSE_CODE_DETAILS%")
-    body = substitution_format_string_pb2.SubstitutionFormatString()
-    for key, value in (
-        ("error", "denied by an authorization policy of the mesh"),
-        ("policy", "%RESPONSE_CODE_DETAILS%"),
-        ("caller", "%DOWNSTREAM_PEER_URI_SAN%"),
-    ):
-        body.json_format.fields[key].string_value = value
-    return http_connection_manager_pb2.ResponseMapper(
-        filter=accesslog_pb2.AccessLogFilter(status_code_filter=accesslog_pb2.StatusCodeFilter(comparison=comparison)),
-        headers_to_add=[base_pb2.HeaderValueOption(header=details)],
-        body_format_override=body,
-    )
 
 
 def route_configuration(port: InboundPort) -> route_pb2.RouteConfiguration:

@@ -12,10 +12,16 @@ from plait.model.view import NameRecord
 
 def name_entry(record: NameRecord) -> Entry:
     """The DNS answer for a host as an entry whose body is JSON."""
-    answer = {
+    answer: dict[str, object] = {
         "host": record.host,
         "addresses": list(record.addresses),
         "ports": list(record.ports),
         "headless": record.headless,
     }
+    if any(record.port_names):
+        answer["names"] = list(record.port_names)
+    if any(record.instances):
+        answer["instances"] = list(record.instances)
+    if record.alias:
+        answer["alias"] = record.alias
     return entry(record.host, types.NAME, json.dumps(answer, sort_keys=True, separators=(",", ":")).encode())

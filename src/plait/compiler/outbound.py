@@ -6,7 +6,7 @@ in which the server speaks first are not delayed:
     a service address                        http         routes by scope; the key is ADDRESS:PORT as dialled
     a service address and a TCP service's port tcp/ADDRESS:PORT
     a workload's own address                 direct       mutual TLS, no routes
-    anything else                            passthrough
+    anything else                            passthrough (it ends there where a Sidecar says REGISTRY_ONLY)
 
 (Envoy's own chain matching would not do: a chain with a port takes that port from every chain without one.)
 The scope key is a header that is overwritten from the connection's original destination, so a caller cannot choose
@@ -24,7 +24,7 @@ from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
 
-from plait.compiler import clusters, destinations, http, metrics, tcp
+from plait.compiler import denials, destinations, http, metrics, targets, tcp
 from plait.envoy import names, proto
 from plait.model.services import Capture
 from plait.model.view import OutboundFrontend, View
@@ -54,17 +54,18 @@ def _transparent(view: View) -> listener_pb2.Listener:
     reporter = _reporter(view)
     streams = [frontend for frontend in view.frontends if frontend.address and not frontend.protocol.is_http]
     log = metrics.connections(reporter)
-    chains = [Chain(name=HTTP_CHAIN, filters=[_requests(reporter, names.DESTINATION_HEADER)])]
+    chains = [Chain(name=HTTP_CHAIN, filters=[_by_address(view, reporter)])]
     if view.direct or view.workload_addresses:
         chains.append(Chain(name=DIRECT_CHAIN, filters=tcp.to_dialled_workload(DIRECT_CHAIN, log)))
-    known = clusters.names_of(view.clusters)
+    known = {item.key: names.cluster(item.host, item.key.port, item.key.subset) for item in view.clusters}
     chains.extend(_stream(frontend, known.get(frontend.default, names.BLACKHOLE_CLUSTER), log) for frontend in streams)
-    through = tcp.to_cluster(PASSTHROUGH_CHAIN, names.PASSTHROUGH_CLUSTER, log)
+    beyond = names.BLACKHOLE_CLUSTER if view.refuses_unknown else names.PASSTHROUGH_CLUSTER
+    through = tcp.to_cluster(PASSTHROUGH_CHAIN, beyond, log)
     return listener_pb2.Listener(
         name=names.OUTBOUND_LISTENER,
         address=proto.socket_address("0.0.0.0", view.outbound_port),  # noqa: S104 (nft refuses what it did not redirect)
         traffic_direction=base_pb2.OUTBOUND,
-        enable_reuse_port=proto.false(),
+        enable_reuse_port=proto.true(),
         listener_filters=[original_destination()],
         filter_chains=chains,
         filter_chain_matcher=destinations.matcher(_places(view)),
@@ -103,13 +104,17 @@ def _stream(frontend: OutboundFrontend, cluster: str, log: accesslog_pb2.AccessL
     return Chain(name=stream_chain(frontend), filters=[tcp.to_cluster("tcp", cluster, log)])
 
 
-def _requests(reporter: metrics.Reporter, key_header: str) -> listener_components_pb2.Filter:
+def _by_address(view: View, reporter: metrics.Reporter) -> listener_components_pb2.Filter:
     message = http.manager(names.OUTBOUND_LISTENER, metrics.requests(reporter))
-    if key_header == names.DESTINATION_HEADER:
-        message.early_header_mutation_extensions.append(_destination_header())
+    message.early_header_mutation_extensions.append(_destination_header())
+    return _by_scope(view, message, names.DESTINATION_HEADER)
+
+
+def _by_scope(view: View, message: http.Manager, key_header: str) -> listener_components_pb2.Filter:
     message.scoped_routes.CopyFrom(_scopes(key_header))
+    message.local_reply_config.mappers.append(denials.by_caller(str(view.identity)))
     on_demand = http.http_filter("envoy.filters.http.on_demand", on_demand_pb2.OnDemand())
-    return http.network_filter(http.add_filters(message, [on_demand]))
+    return http.network_filter(http.add_filters(message, [on_demand, targets.refusing_filter()]))
 
 
 def _destination_header() -> extension_pb2.TypedExtensionConfig:
@@ -138,15 +143,13 @@ def _scopes(key_header: str) -> http_connection_manager_pb2.ScopedRoutes:
 
 def _explicit(view: View) -> listener_pb2.Listener:
     message = http.manager(names.OUTBOUND_LISTENER, metrics.requests(_reporter(view)))
-    message.scoped_routes.CopyFrom(_scopes(":authority"))
     message.local_reply_config.mappers.append(_unknown_host())
-    on_demand = http.http_filter("envoy.filters.http.on_demand", on_demand_pb2.OnDemand())
-    proxy = http.network_filter(http.add_filters(message, [on_demand]))
+    proxy = _by_scope(view, message, ":authority")
     return listener_pb2.Listener(
         name=names.OUTBOUND_LISTENER,
         address=proto.socket_address("127.0.0.1", view.outbound_port),
         traffic_direction=base_pb2.OUTBOUND,
-        enable_reuse_port=proto.false(),
+        enable_reuse_port=proto.true(),
         filter_chains=[Chain(name=HTTP_CHAIN, filters=[proxy])],
     )
 

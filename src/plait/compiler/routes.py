@@ -5,7 +5,7 @@ precedence. A frontend without routes sends everything to its own service; a clo
 Routes carry the origin of their rule as metadata, without file and line: moving a document recompiles nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 
@@ -13,27 +13,25 @@ from plait.compiler import provenance
 from plait.compiler.actions import answer
 from plait.compiler.matches import route_match
 from plait.compiler.policies import headers
+from plait.compiler.targets import Targets
 from plait.envoy import names, proto
-from plait.model.traffic import ClusterKey, Destination, Rule
+from plait.model.traffic import Destination, Rule
 from plait.model.view import OutboundFrontend
-
-Clusters = Mapping[ClusterKey, str]
-"""The names of the clusters in a view."""
 
 DEFAULT_ROUTE = "default"
 
 
-def route(rule: Rule, clusters: Clusters, port: int) -> route_components_pb2.Route:
+def route(rule: Rule, clusters: Targets, port: int) -> route_components_pb2.Route:
     """One rule as a route of a frontend at that port."""
     message = route_components_pb2.Route(name=rule.name, match=route_match(rule.match))
     if rule.origin:
         message.metadata.CopyFrom(provenance.metadata(rule.origin, rule.name))
-    answer(message, rule, clusters, port)
     headers.on_route(message, request=rule.request_headers, response=rule.response_headers)
+    answer(message, rule, clusters, port)
     return message
 
 
-def _default(frontend: OutboundFrontend, clusters: Clusters) -> route_components_pb2.Route:
+def _default(frontend: OutboundFrontend, clusters: Targets) -> route_components_pb2.Route:
     rule = Rule(name=DEFAULT_ROUTE, destinations=(Destination(cluster=frontend.default),))
     message = route(rule, clusters, frontend.port)
     message.match.Clear()
@@ -58,7 +56,7 @@ def configuration(name: str, virtual_hosts: Iterable[route_components_pb2.Virtua
     )
 
 
-def outbound(frontend: OutboundFrontend, clusters: Clusters) -> route_pb2.RouteConfiguration:
+def outbound(frontend: OutboundFrontend, clusters: Targets) -> route_pb2.RouteConfiguration:
     """The route configuration of a frontend, chosen by destination and never by Host."""
     routes = [route(rule, clusters, frontend.port) for rule in frontend.rules]
     if not frontend.closed:

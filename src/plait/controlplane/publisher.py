@@ -3,29 +3,32 @@
 For each proxy the publisher keeps its demand, its view and what was compiled from it, and two reverse indexes: from
 host to the proxies whose view holds it, from cluster to the proxies that balance over it. A changed host projects its
 proxies anew; an equal view ends there; an endpoint's change replaces endpoints and compiles nothing. Endpoints (by
-cluster and machine) and scopes (by capture mode) are built once and shared.
+cluster and machine) and scopes (by capture mode) are built once and shared. With `turns`, proxies are worked off there.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 from plait.compiler.compile import compile_view
-from plait.compiler.endpoints import cluster_endpoints
 from plait.compiler.names import name_entry
-from plait.compiler.scopes import scope_entries
-from plait.envoy import names
+from plait.controlplane.servers import Servers
+from plait.controlplane.shared import Shared
+from plait.controlplane.turns import Turn, Turns
+from plait.envoy.overlaid import Overlaid
 from plait.envoy.resource_set import Entry, ResourceSet
 from plait.envoy.resource_set import entry as make_entry
 from plait.envoy.types import ENDPOINT, NAME, SCOPE
 from plait.model.ids import ObjectName
-from plait.model.services import Capture, Resolution, Workload
+from plait.model.services import Workload
 from plait.model.snapshot import Snapshot
 from plait.model.traffic import ClusterKey
 from plait.model.view import View
+from plait.snapshot.bounds import Bounds
 from plait.snapshot.build import Touched
-from plait.snapshot.names import name_of, possible_hosts, resolve_host, scope_keys
+from plait.snapshot.names import name_of, possible_hosts
 from plait.snapshot.project import project
 
 Key = TypeVar("Key")
@@ -55,8 +58,18 @@ def parse_proxy(proxy: str) -> ObjectName:
 class Publisher:
     """Computes and sends what each proxy holds. `work` counts what was done, for tests and `plait doctor`."""
 
-    def __init__(self, send: Send, snapshot: Snapshot) -> None:
+    def __init__(
+        self, send: Send, snapshot: Snapshot, turns: Turns | None = None, servers: Servers | None = None
+    ) -> None:
+        """With `turns`, what follows from a change is done when they are taken (`take_turn`); without, at once.
+
+        `servers` says when callers follow a change of the servers that they call; without, at once.
+        """
         self.snapshot = snapshot
+        self._servers = servers or Servers()
+        self._servers.released = self._renew
+        self.turns = turns or Turns()
+        self._at_once = turns is None
         self.work: Counter[str] = Counter()
         self.revision = 0
         self._sent: dict[str, int] = {}
@@ -64,17 +77,18 @@ class Publisher:
         self._proxies: dict[str, _Proxy] = {}
         self._by_host: dict[str, set[str]] = {}
         self._by_cluster: dict[ClusterKey, set[str]] = {}
-        self._endpoints: dict[tuple[ClusterKey, str], Entry] = {}
-        self._scopes: dict[tuple[Capture, str], Mapping[str, Entry]] = {}
+        self._shared = Shared(self.work)
 
     def connect(self, proxy: str, node: str) -> None:
         """A proxy's stream opened."""
         self._proxies[proxy] = _Proxy(parse_proxy(proxy), node)
-        self._refresh(proxy)
+        self.turns.project(proxy, self.revision, force=False)
+        self._finish()
 
     def disconnect(self, proxy: str) -> None:
         """A proxy's stream closed."""
         known = self._proxies.pop(proxy, None)
+        self.turns.drop(proxy)
         if known is not None:
             self._index(known, view=None, demand=NOTHING)
 
@@ -84,6 +98,10 @@ class Publisher:
         if known is None or known.demand == hosts:
             return
         self._index(known, view=known.view, demand=hosts)
+        if known.view is None and not self._at_once:
+            self.turns.project(proxy, self.revision, force=True)
+            return
+        self.turns.drop(proxy)
         self._refresh(proxy, force=True)
 
     def view_of(self, workload: Workload, extra: Iterable[str] = ()) -> View:
@@ -93,14 +111,15 @@ class Publisher:
         snapshot = self.snapshot
         if workload.name not in snapshot.workloads:
             snapshot = replace(snapshot, workloads={**snapshot.workloads, workload.name: workload})
-        return project(snapshot, workload.name, self._hosts(workload.name.namespace, demand))
+        hosts = self._hosts(Bounds.named(snapshot, workload.name), demand)
+        return project(snapshot, workload.name, hosts, servers=lambda _key: ())
 
     def resources_for(self, view: View) -> ResourceSet:
         """Everything that a proxy with this view holds, but the names."""
         compiled = compile_view(view)
-        return compiled.merged(
-            ResourceSet({ENDPOINT: self._endpoints_of(view), SCOPE: {**self._shared(view), **compiled.of(SCOPE)}})
-        )
+        endpoints = self._shared.endpoints(self.snapshot, view)
+        scopes = Overlaid(self._shared.scopes(self.snapshot, view), compiled.of(SCOPE))
+        return ResourceSet({**compiled.types, ENDPOINT: endpoints, SCOPE: scopes})
 
     def held_by(self, proxy: str) -> ResourceSet | None:
         """What a connected proxy was last sent."""
@@ -114,24 +133,46 @@ class Publisher:
     def update(self, snapshot: Snapshot, touched: Touched, *, revision: int) -> None:
         """Move on to a new snapshot, made of the store at that revision."""
         self.snapshot, self.revision = snapshot, revision
-        for cluster in touched.clusters:
-            for key in [key for key in self._endpoints if key[0] == cluster]:
-                del self._endpoints[key]
-        if touched.scopes:
-            self._scopes.clear()
-        stale = self._stale(touched)
-        for proxy in stale:
-            self._refresh(proxy, force=touched.scopes)
+        self._shared.forget(touched)
+        for proxy in self._stale(touched):
+            self.turns.project(proxy, revision, force=touched.scopes or parse_proxy(proxy) in touched.reaches)
         lighter = {proxy for cluster in touched.clusters for proxy in self._by_cluster.get(cluster, ())}
         lighter |= {proxy for host in touched.names for proxy in self._by_host.get(host, ())}
-        for proxy in lighter - stale:
-            self._replace_endpoints(proxy)
+        for proxy in lighter:
+            self.turns.balance(proxy, revision)
+        self._finish()
+        self._servers.update(snapshot, touched, used=lambda cluster: bool(self._by_cluster.get(cluster)))
+
+    def _renew(self, clusters: Iterable[ClusterKey]) -> None:
+        """Callers of these clusters are to know more of their servers."""
+        for proxy in {proxy for cluster in clusters for proxy in self._by_cluster.get(cluster, ())}:
+            self.turns.project(proxy, self.revision, force=False)
+        self._finish()
+
+    async def done(self, revision: int) -> None:
+        """Return once everybody has been sent what that revision of the store has for them."""
+        await self.turns.done(revision)
+        await self._servers.followed()
+        await self.turns.done(self.revision)
+
+    def take_turn(self, turn: Turn) -> None:
+        """Do what is to be done for a proxy."""
+        if turn.proxy not in self._proxies:
+            return
+        if turn.project:
+            self._refresh(turn.proxy, force=turn.force)
+        else:
+            self._replace_endpoints(turn.proxy)
+
+    def _finish(self) -> None:
+        while self._at_once and (turn := self.turns.take()) is not None:
+            self.take_turn(turn)
 
     def _stale(self, touched: Touched) -> set[str]:
         if touched.everyone or touched.scopes:
             return set(self._proxies)
         stale = {proxy for host in touched.hosts for proxy in self._by_host.get(host, ())}
-        stale |= {str(name) for name in touched.workloads}
+        stale |= {str(name) for name in touched.workloads | touched.reaches}
         if touched.policies or touched.gateways:
             stale |= {proxy for proxy, known in self._proxies.items() if self._is_governed(known, touched)}
         return stale & self._proxies.keys()
@@ -141,15 +182,15 @@ class Publisher:
             return True
         return known.view is not None and known.view.gateway in touched.gateways
 
-    def _hosts(self, namespace: str, demand: frozenset[str]) -> frozenset[str]:
-        resolved = (resolve_host(self.snapshot, spelling, namespace) or spelling for spelling in demand)
-        return frozenset(resolved)
+    def _hosts(self, bounds: Bounds, demand: frozenset[str]) -> frozenset[str]:
+        return frozenset(bounds.resolve(spelling) or spelling for spelling in demand)
 
     def _refresh(self, proxy: str, *, force: bool = False) -> None:
         known = self._proxies[proxy]
         if known.name not in self.snapshot.workloads:
             return
-        view = project(self.snapshot, known.name, self._hosts(known.name.namespace, known.demand))
+        hosts = self._hosts(Bounds.named(self.snapshot, known.name), known.demand)
+        view = project(self.snapshot, known.name, hosts, servers=partial(self._servers.behind, self.snapshot))
         self.work["project"] += 1
         if view == known.view and not force:
             self._replace_endpoints(proxy)
@@ -164,11 +205,11 @@ class Publisher:
         if known.view is None:
             return
         shared: dict[str, Mapping[str, Entry]] = {
-            ENDPOINT: self._endpoints_of(known.view),
-            SCOPE: {**self._shared(known.view), **known.compiled.of(SCOPE)},
+            ENDPOINT: self._shared.endpoints(self.snapshot, known.view),
+            SCOPE: Overlaid(self._shared.scopes(self.snapshot, known.view), known.compiled.of(SCOPE)),
             NAME: self._names_of(known),
         }
-        known.published = known.compiled.merged(ResourceSet(shared))
+        known.published = ResourceSet({**known.compiled.types, **shared})
         self._deliver(proxy, known)
 
     def _deliver(self, proxy: str, known: _Proxy) -> None:
@@ -179,7 +220,7 @@ class Publisher:
         known = self._proxies[proxy]
         if known.view is None:
             return
-        endpoints = self._endpoints_of(known.view)
+        endpoints = self._shared.endpoints(self.snapshot, known.view)
         names_held = self._names_of(known)
         if endpoints != known.published.of(ENDPOINT) or names_held != known.published.of(NAME):
             self.work["endpoints"] += 1
@@ -188,38 +229,14 @@ class Publisher:
 
     def _names_of(self, known: _Proxy) -> Mapping[str, Entry]:
         found: dict[str, Entry] = {}
+        bounds = Bounds.named(self.snapshot, known.name)
         for spelling in known.demand:
-            host = resolve_host(self.snapshot, spelling, known.name.namespace)
+            host = bounds.resolve(spelling)
             record = name_of(self.snapshot, host) if host else None
             if record is not None:
                 entry = name_entry(record)
                 found[spelling] = entry if entry.name == spelling else _renamed(entry, spelling)
         return found
-
-    def _endpoints_of(self, view: View) -> Mapping[str, Entry]:
-        found: dict[str, Entry] = {}
-        for cluster in view.clusters:
-            if cluster.resolution is Resolution.NONE or cluster.endpoints:
-                continue
-            key = (cluster.key, view.node)
-            entry = self._endpoints.get(key)
-            if entry is None:
-                self.work["endpoint set"] += 1
-                name = names.cluster(cluster.host, cluster.key.port, cluster.key.subset)
-                entry = cluster_endpoints(name, self.snapshot.endpoints.get(cluster.key, ()), node=view.node)
-                self._endpoints[key] = entry
-            found[entry.name] = entry
-        return found
-
-    def _shared(self, view: View) -> Mapping[str, Entry]:
-        """The scopes of the whole mesh: by address, or (explicit capture) by the names that the namespace may use."""
-        namespace = view.name.namespace if view.capture is Capture.EXPLICIT else ""
-        scopes = self._scopes.get((view.capture, namespace))
-        if scopes is None:
-            self.work["scopes"] += 1
-            scopes = scope_entries(scope_keys(self.snapshot, view.capture, namespace=namespace))
-            self._scopes[view.capture, namespace] = scopes
-        return scopes
 
     def _index(self, known: _Proxy, *, view: View | None, demand: frozenset[str]) -> None:
         """Make the reverse indexes say that a proxy has this view and demand, which it then has."""

@@ -5,13 +5,9 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Mapping
-from datetime import timedelta
-from typing import Final
 
 import uvloop
 
-from plait.ads.connections import ConnectionCallbacks, Connections
 from plait.ads.node_service import handler as node_handler
 from plait.ads.transport import GrpcServer, TlsIdentity, server_credentials
 from plait.aio import readiness
@@ -19,119 +15,22 @@ from plait.aio.supervise import supervise
 from plait.api.app import create_app
 from plait.api.backend import Backend
 from plait.api.server import ApiServer
-from plait.controlplane.access import Access
-from plait.controlplane.admission import Admission
 from plait.controlplane.ca_routes import add_ca_routes
-from plait.controlplane.credentials import ServerCertificates
 from plait.controlplane.extensions import add_extensions
-from plait.controlplane.machines import Machines
-from plait.controlplane.mesh import Mesh, settled_mesh
+from plait.controlplane.mesh import settled_mesh
 from plait.controlplane.metrics import MeshCollector, serve_metrics
-from plait.controlplane.objects import Objects
-from plait.controlplane.publisher import Publisher
-from plait.controlplane.reached import LOOPBACK, publish_endpoints
-from plait.controlplane.reconcile import Reconciler
-from plait.controlplane.refusals import Refusals
+from plait.controlplane.operations import add_operation_routes
+from plait.controlplane.parts import Control
+from plait.controlplane.reached import LOOPBACK, listen_address, publish_endpoints
 from plait.controlplane.seed import seed
 from plait.controlplane.settings import ControlSettings
 from plait.controlplane.state import StateDirectory
 from plait.controlplane.views import Views
-from plait.controlplane.why import Why
-from plait.envoy.resource_set import ResourceSet
 from plait.errors import PlaitError, RefusedError
-from plait.identity.authority import CertificateAuthority, open_authority
-from plait.model.ids import ObjectName
-from plait.snapshot.build import Builder
+from plait.identity.authority import open_authority
 from plait.store.sqlite import SqliteStore
 
 log = logging.getLogger(__name__)
-
-HELD_WITHIN: Final = 1.0
-"""Seconds that the callers of a workload that ends have to acknowledge that."""
-
-
-def listen_address(text: str | None) -> tuple[str, int] | None:
-    """HOST and PORT (0: any) to listen on beside loopback, from HOST, HOST:PORT or [IPv6]:PORT."""
-    if not text:
-        return None
-    host, colon, port = text.rpartition(":")
-    if not colon or text.endswith("]") or (text.count(":") > 1 and not text.startswith("[")):
-        host, port = text, "0"
-    if not port.isdigit() or int(port) > 65534:
-        raise PlaitError(f"--listen {text!r}: the port is not a number up to 65534", "write HOST or HOST:PORT")
-    return host.strip("[]"), int(port)
-
-
-class Control:
-    """The parts of the control process."""
-
-    def __init__(
-        self,
-        state: StateDirectory,
-        store: SqliteStore,
-        authority: CertificateAuthority,
-        mesh: Mesh,
-        *,
-        leaf_life: timedelta,
-    ) -> None:
-        self.state = state
-        self.store = store
-        self.authority = authority
-        self.mesh = mesh
-        self.admission = Admission()
-        self.objects = Objects(store, self.admission.finish)
-        self.builder = Builder(trust_domain=mesh.trust_domain)
-        self.publisher = Publisher(self._send, self.builder.snapshot)
-        self.reconciler = Reconciler(
-            self.objects,
-            self.admission,
-            self.builder,
-            self.publisher,
-            gone=self._forget,
-        )
-        self.refusals = Refusals(self.objects, self.publisher)
-        callbacks = ConnectionCallbacks(
-            connect=self.publisher.connect,
-            disconnect=self.publisher.disconnect,
-            demand=self.publisher.demand,
-            state=self.refusals.note,
-        )
-        self.connections = Connections(trust_domain=mesh.trust_domain, registered=self._registered, callbacks=callbacks)
-        self.machines = Machines(
-            self.objects,
-            authority,
-            mesh_range=mesh.address_range,
-            reached=self.reconciler.reached,
-            held=self._held,
-            leaf_life=leaf_life,
-        )
-        self.access = Access(
-            self.objects,
-            self.machines,
-            owner_token=state.owner_token(),
-            fingerprints=lambda: authority.fingerprints,
-        )
-        self.certificates = ServerCertificates(authority, state.control)
-        self.why = Why(self.publisher, self.builder.located)
-
-    def gauges(self) -> Mapping[str, float]:
-        """What the control process spends, for Prometheus."""
-        return {"build_seconds": self.reconciler.build_seconds, **self.machines.rotations.gauges()}
-
-    async def _held(self, revision: int) -> None:
-        """Wait until the proxies that were sent something for that revision hold it, or time is up."""
-        await self.connections.settled(self.publisher.sent_since(revision), HELD_WITHIN)
-
-    def _forget(self, proxy: str) -> None:
-        self.connections.forget(proxy)
-
-    def _send(self, proxy: str, resources: ResourceSet, demand: frozenset[str]) -> None:
-        self.connections.publish(proxy, resources, demand=demand)
-
-    def _registered(self, proxy: str, node: str) -> bool:
-        namespace, _, name = proxy.partition("/")
-        workload = self.publisher.snapshot.workloads.get(ObjectName(namespace=namespace, name=name))
-        return workload is not None and workload.node == node
 
 
 async def serve(settings: ControlSettings) -> None:
@@ -195,6 +94,7 @@ async def _serve_api(control: Control, outside: tuple[str, int] | None) -> None:
         app, control.reconciler, control.connections, control.publisher, bundle=lambda: control.authority.bundle
     )
     add_ca_routes(app, control.authority, control.machines.rotations)
+    add_operation_routes(app, control.state, control.store)
     server = ApiServer(app)
     server.add_unix(control.state.api_socket)
     host, port = _listen(control, server, outside)
@@ -262,6 +162,7 @@ async def _until_stopped(control: Control, server: ApiServer) -> None:
         loop.add_signal_handler(number, stopping.set)
     background = [
         asyncio.create_task(supervise("reconciler", control.reconciler.run)),
+        asyncio.create_task(supervise("turns", lambda: control.publisher.turns.run(control.publisher.take_turn))),
         asyncio.create_task(supervise("refusals", lambda: control.refusals.run(control.connections))),
         asyncio.create_task(supervise("certificates", control.certificates.renew_forever)),
         asyncio.create_task(supervise("rotations", control.machines.rotations.run)),

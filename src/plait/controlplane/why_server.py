@@ -12,7 +12,7 @@ from plait.envoy.simulate import Call, Direction, Outcome, simulate
 from plait.model.security import Action, MutualTlsMode
 from plait.model.services import Endpoint
 from plait.model.traffic import ClusterKey
-from plait.model.view import InboundPort, View
+from plait.model.view import InboundMode, InboundPort, View
 from plait.snapshot.direct import endpoint_at
 
 _ACCEPTED: Final = {
@@ -44,12 +44,13 @@ class ServerHalf:
         view = self._publisher.view_of(server) if server and server.in_mesh else None
         if view is None:
             return "", None
-        inbound = self._inbound(question, outcome, view, endpoint=endpoint, identity=identity)
+        inbound = self._inbound(question, outcome, view, cluster=cluster, caller=(endpoint, identity))
         return self._tell_policy(inbound, story, view, endpoint)
 
     def _inbound(
-        self, question: schemas.WhyQuestion, outcome: Outcome, view: View, *, endpoint: Endpoint, identity: str
+        self, question: schemas.WhyQuestion, outcome: Outcome, view: View, *, cluster: str, caller: tuple[Endpoint, str]
     ) -> Outcome:
+        endpoint, identity = caller
         port = _port_of(view, endpoint)
         call = Call(
             direction=Direction.INBOUND,
@@ -62,6 +63,7 @@ class ServerHalf:
             headers=tuple(sorted(question.headers.items())),
             identity=identity if endpoint.identity else "",
             tls=bool(endpoint.identity),
+            protocols=("h2", "http/1.1") if names.parse_cluster(cluster) else (),
         )
         return simulate(self._publisher.resources_for(view), call)
 
@@ -71,9 +73,12 @@ class ServerHalf:
         server = str(view.name)
         port = _port_of(view, endpoint)
         if port is not None:
+            accepted = f"{server} accepts {_ACCEPTED[port.mutual_tls]} on port {endpoint.port}"
+            reason = next(iter(port.reasons), None)
             story.tell(
                 "server",
-                f"{server} accepts {_ACCEPTED[port.mutual_tls]} on port {endpoint.port} and processes {port.mode}",
+                f"{accepted} and {_processing(port)}",
+                source=self._sources.of(reason.origin) if reason and reason.origin else None,
             )
         policy = self._sources.policy(inbound.rule)
         if inbound.denied:
@@ -110,6 +115,16 @@ class ServerHalf:
             return None
         found = snapshot.endpoints.get(ClusterKey(service=service.name, port=port, subset=subset), ())
         return next((endpoint for endpoint in found if endpoint.healthy), None)
+
+
+def _processing(port: InboundPort) -> str:
+    """How the server's sidecar processes a port, and what made it so."""
+    if not port.protocol.is_http:
+        return "passes bytes, since the port speaks no HTTP"
+    if port.mode is InboundMode.BYTES:
+        return "passes bytes: HTTP is processed once, by the caller's sidecar"
+    asked = "; ".join(f"{reason.kind} {reason.name} {reason.because}" for reason in port.reasons)
+    return f"processes HTTP, because {asked}"
 
 
 def _port_of(view: View, endpoint: Endpoint) -> InboundPort | None:

@@ -20,6 +20,7 @@ class Connection:
     port: int
     tls: bool = False
     server_name: str = ""
+    protocols: tuple[str, ...] = ()
 
 
 def choose(listener: listener_pb2.Listener, connection: Connection) -> Chain | None:
@@ -67,12 +68,13 @@ def _followed(match: matcher_pb2.Matcher.OnMatch, connection: Connection) -> str
 
 
 def _by_matches(chains: Sequence[Chain], connection: Connection) -> Chain | None:
-    """Envoy narrows by port, then server name, then transport; a step once taken is never taken back."""
+    """Envoy narrows by port, server name, transport, then ALPN; a step once taken is never taken back."""
     left = list(chains)
     steps: tuple[Callable[[Match], int], ...] = (
         lambda match: _rank_port(match, connection.port),
         lambda match: _rank_server_name(match, connection.server_name),
         lambda match: _rank_transport(match, tls=connection.tls),
+        lambda match: _rank_protocols(match, connection.protocols),
     )
     for step in steps:
         ranks = [(step(chain.filter_chain_match), chain) for chain in left]
@@ -103,3 +105,9 @@ def _rank_transport(match: Match, *, tls: bool) -> int:
     if not match.transport_protocol:
         return 1
     return 2 if match.transport_protocol == ("tls" if tls else "raw_buffer") else 0
+
+
+def _rank_protocols(match: Match, offered: Sequence[str]) -> int:
+    if not match.application_protocols:
+        return 1
+    return 0 if set(offered).isdisjoint(match.application_protocols) else 2

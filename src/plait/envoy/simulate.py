@@ -54,6 +54,8 @@ class Call:
     identity: str = ""
     tls: bool = False
     server_name: str = ""
+    protocols: tuple[str, ...] = ()
+    """What the caller's TLS offers (ALPN)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,7 @@ def simulate(resources: ResourceSet, call: Call) -> Outcome:
         port=call.port,
         tls=call.tls,
         server_name=call.server_name if call.tls else "",
+        protocols=call.protocols if call.tls else (),
     )
     chain = chains.choose(listener, connection)
     if chain is None:

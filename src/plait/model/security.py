@@ -47,6 +47,13 @@ class OperationMatch:
         """Whether it can only be decided on a request, not on a connection."""
         return bool(self.methods or self.not_methods or self.paths or self.not_paths)
 
+    def asks_of_requests(self, port: int) -> tuple[str, ...]:
+        """What it compares of requests to that port of the workload; nothing if it cannot match there."""
+        if (self.ports and port not in self.ports) or port in self.not_ports:
+            return ()
+        words = (("methods", self.methods or self.not_methods), ("paths", self.paths or self.not_paths))
+        return tuple(word for word, given in words if given)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationRule:

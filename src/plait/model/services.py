@@ -69,6 +69,10 @@ class Service:
     headless: bool = False
     external: bool = False
     resolution: Resolution = Resolution.MESH
+    alias: str = ""
+    """The other name that an ExternalName stands for."""
+    tells_caller: bool = False
+    """Whether its apps want the caller's identity in a header."""
     origin: Origin
 
     def port(self, number: int) -> ServicePort | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from plait.model.gateways import Gateway, TlsCertificate
 from plait.model.ids import ObjectName
+from plait.model.reach import Reach
 from plait.model.security import AuthorizationPolicy, MutualTlsMode
 from plait.model.services import Endpoint, Labels, Service, Workload
 from plait.model.traffic import ClusterKey, Frontend
@@ -30,6 +31,14 @@ class SelectedPolicy:
     policy: AuthorizationPolicy
     selector: Labels
     gateways: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectedReach:
+    """What a Sidecar lets workloads call, with the labels of those it is for (None: all of its namespace)."""
+
+    selector: Labels | None
+    reach: Reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +89,10 @@ class Snapshot:
 
     `services` is by host; `frontends` by (host, port); `endpoints` by cluster;
     `identities` by cluster, the SPIFFE IDs of its endpoints.
+    `behind` the workloads of the mesh behind a cluster, ready or not, and the port of each.
     `addresses` gives the workload that has an address of its own; `serving` the hosts of the services that a workload
-    is behind; `workload_addresses` are the CIDR ranges of workloads' own addresses.
+    is behind; `workload_addresses` are the CIDR ranges of workloads' own addresses. `sidecars` are by namespace, those
+    that are asked first in front.
     """
 
     revision: int
@@ -92,12 +103,16 @@ class Snapshot:
     frontends: Mapping[tuple[str, int], Frontend] = field(default_factory=dict[tuple[str, int], Frontend])
     endpoints: Mapping[ClusterKey, tuple[Endpoint, ...]] = field(default_factory=dict[ClusterKey, tuple[Endpoint, ...]])
     identities: Mapping[ClusterKey, tuple[str, ...]] = field(default_factory=dict[ClusterKey, tuple[str, ...]])
+    behind: Mapping[ClusterKey, tuple[tuple[ObjectName, int], ...]] = field(
+        default_factory=dict[ClusterKey, tuple[tuple[ObjectName, int], ...]]
+    )
     peer_authentications: Mapping[str, tuple[PeerAuthentication, ...]] = field(
         default_factory=dict[str, tuple[PeerAuthentication, ...]]
     )
     authorization: Mapping[str, tuple[SelectedPolicy, ...]] = field(
         default_factory=dict[str, tuple[SelectedPolicy, ...]]
     )
+    sidecars: Mapping[str, tuple[SelectedReach, ...]] = field(default_factory=dict[str, tuple[SelectedReach, ...]])
     gateways: Mapping[ObjectName, Gateway] = field(default_factory=dict[ObjectName, Gateway])
     addresses: Mapping[str, ObjectName] = field(default_factory=dict[str, ObjectName])
     serving: Mapping[ObjectName, tuple[str, ...]] = field(default_factory=dict[ObjectName, tuple[str, ...]])

@@ -4,21 +4,34 @@ The compiler reads only this, so equal views give equal bytes and one workload's
 cannot leak into another's. Endpoints and scope keys are outside the view: they are shared values.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from plait.model.gateways import GatewayListener, TlsCertificate
-from plait.model.ids import Identity, ObjectName
+from plait.model.ids import Identity, ObjectName, Origin
 from plait.model.security import AuthorizationPolicy, MutualTlsMode
 from plait.model.services import Capture, Protocol, Resolution, WorkloadKind
 from plait.model.traffic import ClusterKey, Rule
 
 
 class InboundMode(StrEnum):
-    """How a port's traffic is processed at the server's sidecar."""
+    """How a port's traffic is processed at the server's sidecar.
+
+    A port whose callers' sidecars have processed HTTP already is passed on as bytes, unless something needs requests.
+    """
 
     HTTP = "http"
     BYTES = "bytes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpReason:
+    """Why a port's requests are looked at by the server's sidecar: an object, and what of it needs a request."""
+
+    kind: str
+    name: ObjectName
+    because: str
+    origin: Origin | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +43,26 @@ class InboundPort:
     mutual_tls: MutualTlsMode
     mode: InboundMode
     sidecar_port: int = 0
+    reasons: tuple[HttpReason, ...] = ()
+    """What made it HTTP."""
     policies: tuple[AuthorizationPolicy, ...] = ()
     idle_timeout: float = 1.5
     """Seconds after which an idle connection to the app is closed: below the app's own keep-alive."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerPort:
+    """How sidecars behind a cluster treat the port that callers reach, as far as callers must know it.
+
+    Where `mode` is BYTES a change of any field ends the server's open connections when its listener has drained, so
+    callers renew theirs before; `listener` has the mutual TLS modes of the workload's ports that are not STRICT.
+    """
+
+    port: int
+    mode: InboundMode
+    mutual_tls: MutualTlsMode = MutualTlsMode.STRICT
+    policies: tuple[AuthorizationPolicy, ...] = ()
+    listener: tuple[tuple[int, MutualTlsMode], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +102,10 @@ class OutboundCluster:
     endpoints: tuple[tuple[str, int], ...] = ()
     mixed: bool = False
     idle_timeout: float = 1.5
+    servers: tuple[ServerPort, ...] = ()
+    """The different ways in which the sidecars behind it treat the port."""
+    tells_caller: bool = False
+    """Whether the caller's sidecar names the caller in a header, which a server that passes bytes cannot add."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +124,8 @@ class DirectEndpoint:
     workload: str = ""
     reached: tuple[str, int] | None = None
     known: bool = True
+    refused: bool = False
+    """Whether the caller's Sidecar forbids it: connections are closed at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +156,8 @@ class View:
     """The CIDR ranges that service addresses come from."""
     workload_addresses: tuple[str, ...] = ()
     """The CIDR ranges of workloads' own addresses: a connection there asks for the cluster `direct/ADDRESS:PORT`."""
+    refuses_unknown: bool = False
+    """Whether connections to what is no service of the mesh are closed instead of passed on (REGISTRY_ONLY)."""
     unlisted: InboundPort | None = None
     """How ports of the workload that `inbound` does not list are treated; None refuses them (number is ignored)."""
 
@@ -135,9 +173,16 @@ class ScopeKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameRecord:
-    """What DNS answers for a host; headless names have the addresses of their ready endpoints."""
+    """What DNS answers for a host; headless names have the addresses of their ready endpoints.
+
+    `port_names` and `instances` are the names of `ports` and (headless) `addresses`, each empty where there is none;
+    `alias` is another host, whose addresses it has.
+    """
 
     host: str
     addresses: tuple[str, ...]
     ports: tuple[int, ...] = ()
     headless: bool = False
+    port_names: tuple[str, ...] = ()
+    instances: tuple[str, ...] = ()
+    alias: str = ""

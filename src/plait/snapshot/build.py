@@ -2,7 +2,7 @@
 
     apply            resources into tables; what means the same as before ends here
     settle           which service owns each host
-    link policies    those in force in each marked namespace
+    link policies    those in force in each marked namespace; the same for Sidecars
     follow           from what changed to what depends on it
     resolve, link    services, routes, frontends, gateways: only what was marked
     write statuses   conditions for the users
@@ -30,6 +30,7 @@ from plait.snapshot.link_gateways import link_gateways
 from plait.snapshot.link_policies import link_policies
 from plait.snapshot.link_routes import link_frontends, resolve_routes
 from plait.snapshot.link_services import link_services
+from plait.snapshot.link_sidecars import follow_reaches, link_sidecars
 from plait.snapshot.links import Effects, Links, Stage, StatusKey
 from plait.snapshot.services import host_of
 from plait.snapshot.statuses import write_statuses
@@ -79,7 +80,9 @@ class Builder:
         self._apply(stage, dirty, upserts=upserts, deletes=deletes)
         self._tables.services.settle(dirty)
         link_policies(stage, dirty, root_namespace=self._snapshot.root_namespace)
+        link_sidecars(stage, dirty)
         follow_workloads(stage, dirty)
+        follow_reaches(stage, dirty, root_namespace=self._snapshot.root_namespace)
         follow_security(stage, dirty, root_namespace=self._snapshot.root_namespace)
         follow_services(stage, dirty)
         follow_routes(stage, dirty)
@@ -138,8 +141,10 @@ class Builder:
             frontends=links.frontends.freeze(),
             endpoints=links.endpoints.freeze(),
             identities=links.identities.freeze(),
+            behind=links.behind.freeze(),
             peer_authentications=links.peers.freeze(),
             authorization=links.authorization.freeze(),
+            sidecars=links.sidecars.freeze(),
             gateways=links.gateways.freeze(),
             addresses=links.addresses.freeze(),
             serving=links.serving.freeze(),
@@ -171,10 +176,12 @@ def _touched(stage: Stage, dirty: Dirty, former: Snapshot) -> Touched:
     }
     return Touched(
         clusters=frozenset(links.endpoints.changed),
+        servers=frozenset(links.behind.changed),
         hosts=frozenset(effects.hosts | removed),
         names=frozenset(effects.names),
         workloads=frozenset(effects.workloads),
         policies=frozenset(links.peers.changed | links.authorization.changed),
+        reaches=frozenset(effects.reaches),
         gateways=frozenset(links.gateways.changed | certificates),
         scopes=effects.scopes,
         everyone=dirty.ranges and stage.tables.workloads.ranges() != former.workload_addresses,

@@ -66,6 +66,8 @@ class DeclaredService:
     alias: bool = False
     """Whether it is of type ExternalName, which routes can neither attach to nor send to."""
     fixed: tuple[FixedEndpoint, ...] = ()
+    tells_caller: bool = False
+    """Whether its apps want the caller's identity in a header."""
     created: float = 0.0
     origin: Origin
 

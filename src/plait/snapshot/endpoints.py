@@ -88,6 +88,14 @@ def cluster_identities(service: DeclaredService, port: DeclaredPort, behind: Beh
     return tuple(sorted(found - {""}))
 
 
+def cluster_members(service: DeclaredService, port: DeclaredPort, behind: Behind) -> tuple[tuple[ObjectName, int], ...]:
+    """The workloads that callers reach by mutual TLS, ready or not, and the port of each; none outside the mesh."""
+    if service.external:
+        return ()
+    found = _listed(service, port, behind)
+    return tuple(sorted({(item.workload.name, number) for item, number in found if behind.secured(item, number)}))
+
+
 def _listed(service: DeclaredService, port: DeclaredPort, behind: Behind) -> Iterable[tuple[DeclaredWorkload, int]]:
     """The workloads behind a port of a service, ready or not, and the number of it there."""
     for member in behind.members:

@@ -6,8 +6,9 @@ from plait.model.services import Endpoint, Resolution, Service
 from plait.model.traffic import ClusterKey
 from plait.snapshot.declared import DeclaredService, DeclaredWorkload
 from plait.snapshot.dirty import Dirty
-from plait.snapshot.endpoints import Behind, cluster_endpoints, cluster_identities
+from plait.snapshot.endpoints import Behind, cluster_endpoints, cluster_identities, cluster_members
 from plait.snapshot.follow_security import takes_plaintext
+from plait.snapshot.link_sidecars import note_places
 from plait.snapshot.links import Stage
 from plait.snapshot.services import link, target_number
 
@@ -29,6 +30,7 @@ def link_services(stage: Stage, dirty: Dirty) -> None:
         led_to = _led_to(former, stage.links.members.get(host, ()))
         led_to ^= _led_to(stage.links.services.get(host), members)
         stage.effects.hosts.update(address for address, _ in led_to)
+        note_places(stage, host, members, same=same)
         _link_members(stage, host, members, same=same)
         _link_clusters(stage, former, stage.links.services.get(host), declared=declared, members=members)
         _note_instances(stage, host, instances, _instances(stage, stage.links.services.get(host)))
@@ -97,6 +99,7 @@ def _link_clusters(
                 kept.add(key)
                 stage.effects.work["clusters"] += 1
                 _put(stage, service, key, endpoints=cluster_endpoints(declared, port, behind))
+                stage.links.behind.put(key, cluster_members(declared, port, behind) or None)
                 if stage.links.identities.put(key, cluster_identities(declared, port, behind) or None):
                     stage.effects.hosts.add(service.host)
     if former is not None:
@@ -105,6 +108,7 @@ def _link_clusters(
             if key not in kept:
                 stage.links.endpoints.put(key, None)
                 stage.links.identities.put(key, None)
+                stage.links.behind.put(key, None)
 
 
 def _put(stage: Stage, service: Service, key: ClusterKey, *, endpoints: tuple[Endpoint, ...]) -> None:

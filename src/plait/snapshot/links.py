@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from plait.model.gateways import Gateway, TlsCertificate
 from plait.model.ids import ObjectName
+from plait.model.reach import Reach
 from plait.model.services import Endpoint, Service, Workload
-from plait.model.snapshot import Condition, PeerAuthentication, SelectedPolicy, Status
+from plait.model.snapshot import Condition, PeerAuthentication, SelectedPolicy, SelectedReach, Status
 from plait.model.traffic import ClusterKey, Frontend
 from plait.snapshot.declared import DeclaredWorkload
 from plait.snapshot.gateways import LinkedGateway
@@ -44,6 +45,9 @@ class Links:
         default_factory=Versioned[ClusterKey, tuple[Endpoint, ...]]
     )
     identities: Versioned[ClusterKey, tuple[str, ...]] = field(default_factory=Versioned[ClusterKey, tuple[str, ...]])
+    behind: Versioned[ClusterKey, tuple[tuple[ObjectName, int], ...]] = field(
+        default_factory=Versioned[ClusterKey, tuple[tuple[ObjectName, int], ...]]
+    )
     frontends: Versioned[tuple[str, int], Frontend] = field(default_factory=Versioned[tuple[str, int], Frontend])
     gateways: Versioned[ObjectName, Gateway] = field(default_factory=Versioned[ObjectName, Gateway])
     certificates: Versioned[ObjectName, TlsCertificate] = field(default_factory=Versioned[ObjectName, TlsCertificate])
@@ -53,6 +57,11 @@ class Links:
     authorization: Versioned[str, tuple[SelectedPolicy, ...]] = field(
         default_factory=Versioned[str, tuple[SelectedPolicy, ...]]
     )
+    sidecars: Versioned[str, tuple[SelectedReach, ...]] = field(
+        default_factory=Versioned[str, tuple[SelectedReach, ...]]
+    )
+    reaches: dict[ObjectName, Reach] = field(default_factory=dict[ObjectName, Reach])
+    """The workloads that a Sidecar is for, with what it lets them call."""
     statuses: Versioned[StatusKey, Status] = field(default_factory=Versioned[StatusKey, Status])
     mesh_routes: Versioned[ObjectName, ResolvedRoute] = field(default_factory=Versioned[ObjectName, ResolvedRoute])
     """Routes as resolved for their parents among Services."""
@@ -84,6 +93,7 @@ class Effects:
     hosts: set[str] = field(default_factory=set[str])
     names: set[str] = field(default_factory=set[str])
     workloads: set[ObjectName] = field(default_factory=set[ObjectName])
+    reaches: set[ObjectName] = field(default_factory=set[ObjectName])
     scopes: bool = False
     work: Counter[str] = field(default_factory=Counter[str])
 

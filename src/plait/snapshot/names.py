@@ -80,12 +80,27 @@ def name_of(snapshot: Snapshot, host: str) -> NameRecord | None:
     if service is None:
         workload = _instance(snapshot, host)
         return NameRecord(host=host, addresses=(workload.address,), headless=True) if workload else None
-    ports = tuple(port.number for port in service.ports)
+    ports, port_names = tuple(port.number for port in service.ports), tuple(port.name for port in service.ports)
     if not service.headless:
         addresses = (service.address,) if service.address else ()
-        return NameRecord(host=host, addresses=addresses, ports=ports)
-    behind = {endpoint.address for port in ports for endpoint in _behind(snapshot, service, port)}
-    return NameRecord(host=host, addresses=tuple(sorted(behind)), ports=ports, headless=True)
+        return NameRecord(host=host, addresses=addresses, ports=ports, port_names=port_names, alias=service.alias)
+    behind = {
+        endpoint.address: _first_word(endpoint, service) for port in ports for endpoint in _behind(snapshot, service, port)
+    }
+    return NameRecord(
+        host=host,
+        addresses=tuple(sorted(behind)),
+        ports=ports,
+        headless=True,
+        port_names=port_names,
+        instances=tuple(behind[address] for address in sorted(behind)),
+    )
+
+
+def _first_word(endpoint: Endpoint, service: Service) -> str:
+    """What comes before the service's host in the name of one workload behind it; empty if it has no such name."""
+    namespace, _, name = endpoint.workload.partition("/")
+    return name if namespace == service.name.namespace else ""
 
 
 def _behind(snapshot: Snapshot, service: Service, port: int) -> tuple[Endpoint, ...]:

@@ -6,44 +6,62 @@ its listeners and the clusters of their rules, whatever is demanded. Equal views
 changes often (endpoints, scope keys) is in here.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final
 
 from plait.model.gateways import GatewayListener
 from plait.model.ids import ObjectName
-from plait.model.security import AuthorizationPolicy
-from plait.model.services import Capture, Protocol, Resolution, Service, Workload, WorkloadKind
+from plait.model.services import Capture, Resolution, Service, Workload, WorkloadKind
 from plait.model.snapshot import Snapshot
 from plait.model.traffic import ClusterKey, Rule
 from plait.model.view import (
     DirectEndpoint,
     InboundMode,
-    InboundPort,
     OutboundCluster,
     OutboundFrontend,
+    ServerPort,
     View,
 )
+from plait.snapshot.bounds import Bounds
 from plait.snapshot.direct import called_directly, dialled, direct_to_place, direct_to_workload
+from plait.snapshot.inbound import inbound_ports, policies_for, servers_behind, unlisted_port
 from plait.snapshot.names import aliases, workload_of, workloads_named
 from plait.snapshot.services import host_of
-from plait.snapshot.workload_ports import app_ports, mutual_tls_of
-from plait.snapshot.workloads import selects
 
 IDLE_BETWEEN_SIDECARS: Final = 300.0
 IDLE_TOWARDS_AN_APP: Final = 1.5
 """Below the keep-alive of common servers (gunicorn closes after 2 s)."""
 
 
-def project(snapshot: Snapshot, workload: ObjectName, demand: frozenset[str]) -> View:
-    """The view of a workload that demands these hosts (or addresses of workloads); raises NotFoundError."""
+Servers = Callable[[ClusterKey], tuple[ServerPort, ...]]
+"""How the sidecars behind a cluster treat its port, as far as callers may rely on it already."""
+
+
+def project(
+    snapshot: Snapshot, workload: ObjectName, demand: frozenset[str], *, servers: Servers | None = None
+) -> View:
+    """The view of a workload that demands these hosts (or addresses of workloads); raises NotFoundError.
+
+    Without `servers` their sidecars count as having followed the snapshot.
+    """
     found = workload_of(snapshot, workload)
-    return _gateway(snapshot, found) if found.kind is WorkloadKind.GATEWAY else _sidecar(snapshot, found, demand)
+    known = servers or partial(servers_behind, snapshot)
+    if found.kind is WorkloadKind.GATEWAY:
+        return _gateway(snapshot, found, known)
+    return _sidecar(snapshot, found, demand, known)
 
 
-def _sidecar(snapshot: Snapshot, workload: Workload, demand: frozenset[str]) -> View:
+def _sidecar(snapshot: Snapshot, workload: Workload, demand: frozenset[str], servers: Servers) -> View:
     hosts = sorted(demand)
     services = [service for host in hosts if (service := snapshot.services.get(host))]
-    frontends = tuple(frontend for service in services for frontend in _frontends(snapshot, service, workload))
+    bounds = Bounds.of(snapshot, workload)
+    frontends = tuple(
+        frontend
+        for service in services
+        for frontend in _frontends(snapshot, service, workload)
+        if bounds.lets(service, frontend.port)
+    )
     wanted = {key for frontend in frontends for key in _clusters_of(frontend.rules)}
     wanted.update(frontend.default for frontend in frontends if not frontend.closed)
     return View(
@@ -55,14 +73,15 @@ def _sidecar(snapshot: Snapshot, workload: Workload, demand: frozenset[str]) -> 
         address=workload.address,
         inbound=inbound_ports(snapshot, workload),
         frontends=frontends,
-        clusters=_clusters(snapshot, wanted),
-        direct=_direct(snapshot, services, hosts, node=workload.node)
+        clusters=_clusters(snapshot, wanted, servers),
+        direct=bounds.direct(_direct(snapshot, services, hosts, node=workload.node), services)
         if workload.capture is Capture.TRANSPARENT
         else (),
         publish=workload.publish,
         outbound_port=workload.outbound_port,
         workload_addresses=snapshot.workload_addresses,
-        unlisted=_unlisted(snapshot, workload),
+        refuses_unknown=bounds.refuses_unknown,
+        unlisted=unlisted_port(snapshot, workload),
     )
 
 
@@ -91,12 +110,12 @@ def _clusters_of(rules: Iterable[Rule]) -> Iterable[ClusterKey]:
         yield from (mirror.cluster for mirror in rule.mirrors)
 
 
-def _clusters(snapshot: Snapshot, keys: Iterable[ClusterKey]) -> tuple[OutboundCluster, ...]:
-    found = (_cluster(snapshot, key) for key in sorted(keys))
+def _clusters(snapshot: Snapshot, keys: Iterable[ClusterKey], servers: Servers) -> tuple[OutboundCluster, ...]:
+    found = (_cluster(snapshot, key, servers) for key in sorted(keys))
     return tuple(cluster for cluster in found if cluster is not None)
 
 
-def _cluster(snapshot: Snapshot, key: ClusterKey) -> OutboundCluster | None:
+def _cluster(snapshot: Snapshot, key: ClusterKey, servers: Servers) -> OutboundCluster | None:
     service = snapshot.services.get(host_of(key.service))
     port = service.port(key.port) if service else None
     if service is None or port is None:
@@ -104,6 +123,7 @@ def _cluster(snapshot: Snapshot, key: ClusterKey) -> OutboundCluster | None:
     endpoints = snapshot.endpoints.get(key, ())
     identities = snapshot.identities.get(key, ())
     resolved_by_envoy = service.resolution is Resolution.DNS
+    behind = servers(key) if port.protocol.is_http and identities else ()
     return OutboundCluster(
         key=key,
         host=service.host,
@@ -112,13 +132,15 @@ def _cluster(snapshot: Snapshot, key: ClusterKey) -> OutboundCluster | None:
         identities=identities,
         endpoints=tuple((item.address, item.port) for item in endpoints) if resolved_by_envoy else (),
         mixed=bool(identities) and any(not item.identity for item in endpoints),
-        idle_timeout=_idle_timeout(port.protocol, identities),
+        idle_timeout=_idle_timeout(behind),
+        servers=behind,
+        tells_caller=service.tells_caller,
     )
 
 
-def _idle_timeout(protocol: Protocol, identities: tuple[str, ...]) -> float:
+def _idle_timeout(servers: Sequence[ServerPort]) -> float:
     """Seconds that an idle connection is kept: short where the app itself is at its other end, see `InboundPort`."""
-    between_sidecars = bool(identities) and inbound_mode(protocol) is InboundMode.HTTP
+    between_sidecars = servers and all(server.mode is InboundMode.HTTP for server in servers)
     return IDLE_BETWEEN_SIDECARS if between_sidecars else IDLE_TOWARDS_AN_APP
 
 
@@ -145,59 +167,7 @@ def _direct(
     return tuple(unique[key] for key in sorted(unique))
 
 
-def inbound_mode(protocol: Protocol) -> InboundMode:
-    """How a port's traffic is processed at the server: as requests where the app speaks HTTP, else as bytes."""
-    return InboundMode.HTTP if protocol.is_http else InboundMode.BYTES
-
-
-def inbound_ports(snapshot: Snapshot, workload: Workload) -> tuple[InboundPort, ...]:
-    """The app's ports: those that it registered and those that services lead to."""
-    mode, ports = mutual_tls_of(snapshot, workload)
-    policies = policies_for(snapshot, workload)
-    sidecars = {port.number: port.sidecar for port in workload.ports}
-    return tuple(
-        InboundPort(
-            number=number,
-            protocol=protocol,
-            mutual_tls=ports.get(number, mode),
-            mode=inbound_mode(protocol),
-            sidecar_port=sidecars.get(number, 0),
-            policies=policies,
-        )
-        for number, protocol in app_ports(snapshot, workload).items()
-    )
-
-
-def _unlisted(snapshot: Snapshot, workload: Workload) -> InboundPort:
-    mode, _ = mutual_tls_of(snapshot, workload)
-    return InboundPort(
-        number=0,
-        protocol=Protocol.TCP,
-        mutual_tls=mode,
-        mode=InboundMode.BYTES,
-        policies=policies_for(snapshot, workload),
-    )
-
-
-def policies_for(snapshot: Snapshot, workload: Workload) -> tuple[AuthorizationPolicy, ...]:
-    """The authorization policies that apply to a workload: its namespace's and the mesh's that choose it, by name."""
-    namespaces = dict.fromkeys((snapshot.root_namespace, workload.name.namespace))
-    return tuple(
-        item.policy
-        for namespace in namespaces
-        for item in snapshot.authorization.get(namespace, ())
-        if _chooses(item.gateways, item.policy, workload) and (item.gateways or selects(item.selector, workload.labels))
-    )
-
-
-def _chooses(gateways: Sequence[str], policy: AuthorizationPolicy, workload: Workload) -> bool:
-    if not gateways:
-        return True
-    gateway = workload.gateway
-    return gateway is not None and gateway.namespace == policy.name.namespace and gateway.name in gateways
-
-
-def _gateway(snapshot: Snapshot, workload: Workload) -> View:
+def _gateway(snapshot: Snapshot, workload: Workload, servers: Servers) -> View:
     gateway = snapshot.gateways.get(workload.gateway) if workload.gateway else None
     listeners: tuple[GatewayListener, ...] = gateway.listeners if gateway else ()
     wanted = {key for listener in listeners for key in _clusters_of(listener.rules)}
@@ -209,7 +179,7 @@ def _gateway(snapshot: Snapshot, workload: Workload) -> View:
         capture=workload.capture,
         node=workload.node,
         address=workload.address,
-        clusters=_clusters(snapshot, wanted),
+        clusters=_clusters(snapshot, wanted, servers),
         listeners=listeners,
         gateway=workload.gateway,
         gateway_ports=workload.gateway_ports,

@@ -11,6 +11,7 @@ from typing import Final
 from plait.model.ids import Identity, ObjectName, Origin
 from plait.model.services import Protocol, Resolution, Service, ServicePort, Workload
 from plait.resources.core import service as core
+from plait.resources.core import traffic_annotations
 from plait.resources.istio.service_entry import ServiceEntryPort, ServiceEntrySpec
 from plait.resources.istio.workload_entry import WorkloadEntrySpec
 from plait.snapshot.conditions import Problem
@@ -38,7 +39,9 @@ def host_of(name: ObjectName) -> str:
     return name.name.rstrip(".") if "." in name.name else service_host(name)
 
 
-def declare_service(name: ObjectName, spec: core.ServiceSpec, *, created: float, origin: Origin) -> DeclaredService:
+def declare_service(
+    name: ObjectName, spec: core.ServiceSpec, *, annotations: Mapping[str, str], created: float, origin: Origin
+) -> DeclaredService:
     """The service that a Service declares."""
     alias = spec.type == "ExternalName"
     headless = spec.cluster_ip == _HEADLESS
@@ -54,6 +57,7 @@ def declare_service(name: ObjectName, spec: core.ServiceSpec, *, created: float,
         unready=spec.publish_not_ready_addresses,
         alias=alias,
         fixed=(FixedEndpoint(address=spec.external_name),) if alias else (),
+        tells_caller=traffic_annotations.tells_caller(annotations),
         created=created,
         origin=origin,
     )
@@ -195,6 +199,8 @@ def link(
         headless=declared.headless,
         external=declared.external,
         resolution=declared.resolution,
+        alias=declared.fixed[0].address.rstrip(".").lower() if declared.alias else "",
+        tells_caller=declared.tells_caller,
         origin=declared.origin,
     )
 

@@ -10,6 +10,7 @@ from plait.snapshot.declared import DeclaredEntry, DeclaredRoute, ParentRef
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.gateways import class_status
 from plait.snapshot.link_policies import AUTHORIZATION_POLICY, PEER_AUTHENTICATION
+from plait.snapshot.link_sidecars import SIDECAR
 from plait.snapshot.links import Stage
 from plait.snapshot.routes import ResolvedRoute
 
@@ -44,6 +45,7 @@ def write_statuses(stage: Stage, dirty: Dirty) -> None:
 def _write_policies(stage: Stage, dirty: Dirty) -> None:
     tables, links = stage.tables.policies, stage.links
     for kind, namespaces, tables_of in (
+        (SIDECAR, dirty.sidecars, stage.tables.sidecars.sidecars),
         (PEER_AUTHENTICATION, dirty.peers, tables.peers),
         (AUTHORIZATION_POLICY, dirty.authorization, tables.authorization),
     ):

@@ -26,6 +26,8 @@ from plait.snapshot.policy_table import PolicyTable
 from plait.snapshot.route_table import RouteTable
 from plait.snapshot.service_table import ServiceTable
 from plait.snapshot.services import declare_entry, declare_service
+from plait.snapshot.sidecar_table import SidecarTable
+from plait.snapshot.sidecars import declare_sidecar
 from plait.snapshot.workload_table import WorkloadTable
 from plait.snapshot.workloads import declare_workload
 
@@ -48,6 +50,7 @@ class Tables:
         self.routes = RouteTable()
         self.gateways = GatewayTable()
         self.policies = PolicyTable()
+        self.sidecars = SidecarTable()
         self._kinds: Mapping[tuple[str, str], _Put] = {
             ("", "Service"): self._service,
             ("", "Secret"): self._secret,
@@ -56,6 +59,7 @@ class Tables:
             ("discovery.k8s.io", "EndpointSlice"): self._slice,
             (NETWORKING, "WorkloadEntry"): self._workload,
             (NETWORKING, "ServiceEntry"): self._entry,
+            (NETWORKING, "Sidecar"): self._sidecar,
             (SECURITY, "PeerAuthentication"): self._peer,
             (SECURITY, "AuthorizationPolicy"): self._authorization,
             (GATEWAY_GROUP, "HTTPRoute"): self._route,
@@ -78,7 +82,13 @@ class Tables:
         self._kinds[group, kind](ObjectName(namespace=namespace, name=name), None, dirty)
 
     def _service(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
-        declared = resource and declare_service(name, resource.spec, created=resource.created, origin=resource.origin())
+        declared = resource and declare_service(
+            name,
+            resource.spec,
+            annotations=resource.annotations,
+            created=resource.created,
+            origin=resource.origin(),
+        )
         self.services.put_service(name, declared, dirty)
 
     def _entry(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
@@ -91,6 +101,12 @@ class Tables:
             origin=resource.origin(),
         )
         self.services.put_entry(name, declared, dirty)
+
+    def _sidecar(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
+        declared = resource and declare_sidecar(
+            name, resource.spec, generation=resource.generation, created=resource.created
+        )
+        self.sidecars.put(name, declared, dirty)
 
     def _slice(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
         document = resource.object if resource else None

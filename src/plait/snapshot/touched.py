@@ -18,6 +18,8 @@ class Touched:
 
     clusters: frozenset[ClusterKey] = frozenset()
     """Clusters with other endpoints."""
+    servers: frozenset[ClusterKey] = frozenset()
+    """Clusters with other workloads of the mesh behind them, ready or not."""
     hosts: frozenset[str] = frozenset()
     """Hosts whose service, rules, or what callers are configured with changed; also new and removed ones."""
     names: frozenset[str] = frozenset()
@@ -26,6 +28,8 @@ class Touched:
     """Workloads that changed themselves, or whose inbound ports may differ."""
     policies: frozenset[str] = frozenset()
     """Namespaces whose policies changed; the root namespace's are everybody's."""
+    reaches: frozenset[ObjectName] = frozenset()
+    """Workloads whose Sidecar lets them call something else: their scopes and names may differ where views do not."""
     gateways: frozenset[ObjectName] = frozenset()
     """Gateways whose listeners, rules or certificates changed."""
     scopes: bool = False
@@ -36,10 +40,12 @@ class Touched:
     def __bool__(self) -> bool:
         return bool(
             self.clusters
+            or self.servers
             or self.hosts
             or self.names
             or self.workloads
             or self.policies
+            or self.reaches
             or self.gateways
             or self.scopes
             or self.everyone
@@ -50,6 +56,7 @@ class Touched:
         return (
             self.everyone
             or workload.name in self.workloads
+            or workload.name in self.reaches
             or workload.name.namespace in self.policies
             or not self.hosts.isdisjoint(hosts)
             or (workload.gateway is not None and workload.gateway in self.gateways)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from plait.resources.core import traffic_annotations
 from plait.resources.formats import PORT_NAME_PATTERN, SERVICE_NAME_PATTERN
 from plait.resources.meta import KubernetesObject
 from plait.resources.ports import PortOrName
@@ -100,3 +101,8 @@ class Service(KubernetesObject):
 
     spec: ServiceSpec = ServiceSpec()
     """Specification."""
+
+    def broken(self) -> Iterator[Finding]:
+        """The mesh's own annotations say what they can say."""
+        yield from super().broken()
+        yield from traffic_annotations.broken(self.metadata.annotations)

@@ -1,0 +1,37 @@
+"""A denied request's answer: the policy and the caller, for callers of the mesh whose identity is known."""
+
+from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.config.core.v3 import base_pb2, substitution_format_string_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+
+from plait.envoy import names, proto
+
+
+def by_server() -> http_connection_manager_pb2.ResponseMapper:
+    """What the server's sidecar answers; the caller is whom its certificate names."""
+    return _answer("%DOWNSTREAM_PEER_URI_SAN%")
+
+
+def by_caller(identity: str) -> http_connection_manager_pb2.ResponseMapper:
+    """What the sidecar of a caller of that identity answers in the server's stead."""
+    return _answer(proto.literal(identity))
+
+
+def _answer(caller: str) -> http_connection_manager_pb2.ResponseMapper:
+    comparison = accesslog_pb2.ComparisonFilter(
+        op=accesslog_pb2.ComparisonFilter.EQ,
+        value=base_pb2.RuntimeUInt32(default_value=403, runtime_key="plait.denied"),
+    )
+    details = base_pb2.HeaderValue(key=names.DENIED_HEADER, value="%RESPONSE_CODE_DETAILS%")
+    body = substitution_format_string_pb2.SubstitutionFormatString()
+    for key, value in (
+        ("error", "denied by an authorization policy of the mesh"),
+        ("policy", "%RESPONSE_CODE_DETAILS%"),
+        ("caller", caller),
+    ):
+        body.json_format.fields[key].string_value = value
+    return http_connection_manager_pb2.ResponseMapper(
+        filter=accesslog_pb2.AccessLogFilter(status_code_filter=accesslog_pb2.StatusCodeFilter(comparison=comparison)),
+        headers_to_add=[base_pb2.HeaderValueOption(header=details)],
+        body_format_override=body,
+    )

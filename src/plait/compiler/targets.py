@@ -1,0 +1,119 @@
+"""What callers know of the servers behind a cluster whose sidecars pass bytes.
+
+Such a server closes a connection that its policies deny, which would reach the app as a 503 without a word. Since it
+asks for identities only, its answer is known here: where all servers would deny this caller, the caller's own sidecar
+gives the 403 that they would give. They decide all the same.
+
+A change of what such a server asks ends its open connections when its listener has drained. The cluster bears that as
+its metadata, so that callers make new connections as soon as they learn of it, and lose no request.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from envoy.config.core.v3 import base_pb2
+from envoy.config.rbac.v3 import rbac_pb2
+from envoy.config.route.v3 import route_components_pb2
+from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+
+from plait.compiler.policies import authorization
+from plait.envoy import access, names, proto
+from plait.model.security import Action
+from plait.model.traffic import ClusterKey
+from plait.model.view import InboundMode, OutboundCluster, ServerPort
+
+REFUSING: Final = "plait.refuse"
+"""The HTTP filter that answers for servers which would deny the caller; in no request's way unless a route asks."""
+CALLER_HEADER: Final = "x-forwarded-client-cert"
+
+Routed = route_components_pb2.Route | route_components_pb2.WeightedCluster.ClusterWeight
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A cluster as routes refer to it; `refused_by` is the rule that denies the caller at all of its servers.
+
+    `caller` is the identity that its apps are told in a header, empty if they are not.
+    """
+
+    name: str
+    refused_by: str = ""
+    caller: str = ""
+
+
+Targets = Mapping[ClusterKey, Target]
+
+
+def of(clusters: Iterable[OutboundCluster], identity: str) -> Targets:
+    """The clusters of a view, for a caller of that identity."""
+    return {
+        item.key: Target(
+            name=names.cluster(item.host, item.key.port, item.key.subset),
+            refused_by=_refused_by(item.servers, identity),
+            caller=identity if item.tells_caller and item.identities and not item.mixed else "",
+        )
+        for item in clusters
+    }
+
+
+def _refused_by(servers: Iterable[ServerPort], identity: str) -> str:
+    decisions = [_decision(server, identity) for server in servers]
+    if not decisions or any(decision.allowed for decision in decisions):
+        return ""
+    return decisions[0].rule
+
+
+def _decision(server: ServerPort, identity: str) -> access.Decision:
+    """What a server that passes bytes decides; one that looks at requests answers for itself."""
+    if server.mode is InboundMode.HTTP:
+        return access.Decision(allowed=True)
+    return access.decide(_rules(server), access.Caller(identity=identity, port=server.port))
+
+
+def _rules(server: ServerPort) -> list[rbac_pb2.RBAC]:
+    place = authorization.Place(port=server.port, http=False)
+    compiled = (authorization.rules(server.policies, action, place) for action in (Action.DENY, Action.ALLOW))
+    return [item for item in compiled if item is not None]
+
+
+def epoch(servers: Iterable[ServerPort]) -> str:
+    """A text that differs when the connections to servers that pass bytes must be made anew; empty if none does."""
+    digest = hashlib.sha256()
+    streams = [server for server in servers if server.mode is InboundMode.BYTES]
+    for server in streams:
+        digest.update(f"{server.port} {server.mutual_tls} {server.listener}".encode())
+        for rules in _rules(server):
+            digest.update(rules.SerializeToString(deterministic=True))
+    return digest.hexdigest()[:16] if streams else ""
+
+
+def on_route(message: Routed, target: Target) -> None:
+    """Gives a route, or a share of it, what its cluster's servers cannot do themselves."""
+    if target.refused_by:
+        message.typed_per_filter_config[REFUSING].CopyFrom(proto.packed(_refusal(target.refused_by)))
+    if target.caller:
+        header = base_pb2.HeaderValue(key=CALLER_HEADER, value=proto.literal(f"URI={target.caller}"))
+        append = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+        message.request_headers_to_add.append(base_pb2.HeaderValueOption(header=header, append_action=append))
+
+
+def _refusal(rule: str) -> http_rbac_pb2.RBACPerRoute:
+    """Denies every request, in the words in which Envoy tells the rule that did."""
+    rules = rbac_pb2.RBAC(action=rbac_pb2.RBAC.ALLOW)
+    if rule != access.NONE:
+        rules.action = rbac_pb2.RBAC.DENY
+        any_call = rbac_pb2.Policy(
+            permissions=[rbac_pb2.Permission(any=True)], principals=[rbac_pb2.Principal(any=True)]
+        )
+        rules.policies[rule].CopyFrom(any_call)
+    return http_rbac_pb2.RBACPerRoute(rbac=http_rbac_pb2.RBAC(rules=rules))
+
+
+def refusing_filter() -> http_connection_manager_pb2.HttpFilter:
+    """The filter for the connection managers of callers."""
+    return http_connection_manager_pb2.HttpFilter(
+        name=REFUSING, typed_config=proto.packed(http_rbac_pb2.RBAC()), disabled=True
+    )

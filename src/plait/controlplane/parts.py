@@ -1,0 +1,119 @@
+"""The parts of the control process, put together; `run` serves them."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+
+from plait.ads.connections import ConnectionCallbacks, Connections
+from plait.controlplane import restored
+from plait.controlplane.access import Access
+from plait.controlplane.admission import Admission
+from plait.controlplane.credentials import ServerCertificates
+from plait.controlplane.machines import Machines
+from plait.controlplane.mesh import Mesh
+from plait.controlplane.objects import Objects
+from plait.controlplane.publisher import Publisher
+from plait.controlplane.reconcile import Reconciler
+from plait.controlplane.refusals import Refusals
+from plait.controlplane.servers import Servers
+from plait.controlplane.state import StateDirectory
+from plait.controlplane.turns import Turns
+from plait.controlplane.why import Why
+from plait.envoy.resource_set import ResourceSet
+from plait.identity.authority import CertificateAuthority
+from plait.model.ids import ObjectName
+from plait.snapshot.build import Builder
+from plait.store.sqlite import SqliteStore
+
+HELD_WITHIN: Final = 1.0
+"""Seconds that the callers of a workload that ends have to acknowledge that."""
+
+
+class Control:
+    """The parts of the control process."""
+
+    def __init__(
+        self,
+        state: StateDirectory,
+        store: SqliteStore,
+        authority: CertificateAuthority,
+        mesh: Mesh,
+        *,
+        leaf_life: timedelta,
+    ) -> None:
+        self.state = state
+        self.store = store
+        self.authority = authority
+        self.mesh = mesh
+        self.admission = Admission()
+        self.objects = Objects(store, self.admission.finish)
+        self.builder = Builder(trust_domain=mesh.trust_domain)
+        self.servers = Servers(
+            self._settled, lambda seconds, then: asyncio.get_running_loop().call_later(seconds, then)
+        )
+        self.publisher = Publisher(self._send, self.builder.snapshot, Turns(), self.servers)
+        self.reconciler = Reconciler(
+            self.objects,
+            self.admission,
+            self.builder,
+            self.publisher,
+            gone=self._forget,
+        )
+        self.refusals = Refusals(self.objects, self.publisher)
+        callbacks = ConnectionCallbacks(
+            connect=self.publisher.connect,
+            disconnect=self.publisher.disconnect,
+            demand=self.publisher.demand,
+            state=self._moved,
+        )
+        self.connections = Connections(trust_domain=mesh.trust_domain, registered=self._registered, callbacks=callbacks)
+        self.machines = Machines(
+            self.objects,
+            authority,
+            mesh_range=mesh.address_range,
+            reached=self.reconciler.reached,
+            held=self._held,
+            leaf_life=leaf_life,
+        )
+        self.machines.restored = restored.load(state)
+        self.access = Access(
+            self.objects,
+            self.machines,
+            owner_token=state.owner_token(),
+            fingerprints=lambda: authority.fingerprints,
+        )
+        self.certificates = ServerCertificates(authority, state.control)
+        self.why = Why(self.publisher, self.builder.located)
+
+    def gauges(self) -> Mapping[str, float]:
+        """What the control process spends, for Prometheus."""
+        return {
+            "build_seconds": self.reconciler.build_seconds + self.publisher.turns.seconds,
+            **self.machines.rotations.gauges(),
+        }
+
+    async def _held(self, revision: int) -> None:
+        """Wait until the proxies that were sent something for that revision hold it, or time is up."""
+        await self.publisher.turns.done(revision)
+        await self.connections.settled(self.publisher.sent_since(revision), HELD_WITHIN)
+
+    def _moved(self, proxy: str) -> None:
+        self.refusals.note(proxy)
+        self.servers.moved(proxy)
+
+    def _settled(self, proxy: str) -> bool:
+        """Whether a proxy holds all that it is to hold."""
+        state = self.connections.state(proxy)
+        return state is not None and state.synced and not self.publisher.turns.waits(proxy)
+
+    def _forget(self, proxy: str) -> None:
+        self.connections.forget(proxy)
+
+    def _send(self, proxy: str, resources: ResourceSet, demand: frozenset[str]) -> None:
+        self.connections.publish(proxy, resources, demand=demand)
+
+    def _registered(self, proxy: str, node: str) -> bool:
+        namespace, _, name = proxy.partition("/")
+        workload = self.publisher.snapshot.workloads.get(ObjectName(namespace=namespace, name=name))
+        return workload is not None and workload.node == node

@@ -1,0 +1,79 @@
+"""What many proxies hold alike and is made once: the endpoints of clusters, and the scope keys."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+from plait.compiler.endpoints import cluster_endpoints
+from plait.compiler.scopes import scope_entries
+from plait.envoy import names
+from plait.envoy.resource_set import Entry
+from plait.model.reach import Reach
+from plait.model.services import Capture, Resolution
+from plait.model.snapshot import Snapshot
+from plait.model.traffic import ClusterKey
+from plait.model.view import View
+from plait.snapshot.bounds import Bounds
+from plait.snapshot.touched import Touched
+
+ELSEWHERE: Final = ""
+"""Any machine that has none of a cluster's endpoints."""
+
+
+class Shared:
+    """Endpoints by cluster and machine, scopes by capture mode, namespace and Sidecar; `work` counts what was made."""
+
+    def __init__(self, work: Counter[str]) -> None:
+        self._work = work
+        self._endpoints: dict[tuple[ClusterKey, str], Entry] = {}
+        self._machines: dict[ClusterKey, frozenset[str]] = {}
+        self._scopes: dict[tuple[Capture, str, Reach | None], Mapping[str, Entry]] = {}
+
+    def forget(self, touched: Touched) -> None:
+        """Make anew what an update changed."""
+        for cluster in touched.clusters:
+            for node in (ELSEWHERE, *self._machines.pop(cluster, ())):
+                self._endpoints.pop((cluster, node), None)
+        if touched.scopes:
+            self._scopes.clear()
+        if touched.reaches:
+            self._scopes = {key: scopes for key, scopes in self._scopes.items() if key[-1] is None}
+
+    def endpoints(self, snapshot: Snapshot, view: View) -> Mapping[str, Entry]:
+        """The endpoints of a view's clusters, as callers on its machine reach them."""
+        found: dict[str, Entry] = {}
+        for cluster in view.clusters:
+            if cluster.resolution is Resolution.NONE or cluster.endpoints:
+                continue
+            node = view.node if view.node in self._machines_of(snapshot, cluster.key) else ELSEWHERE
+            key = (cluster.key, node)
+            entry = self._endpoints.get(key)
+            if entry is None:
+                self._work["endpoint set"] += 1
+                name = names.cluster(cluster.host, cluster.key.port, cluster.key.subset)
+                entry = cluster_endpoints(name, snapshot.endpoints.get(cluster.key, ()), node=node)
+                self._endpoints[key] = entry
+            found[entry.name] = entry
+        return found
+
+    def _machines_of(self, snapshot: Snapshot, cluster: ClusterKey) -> frozenset[str]:
+        """The machines of a cluster's endpoints: callers on all others reach them alike."""
+        found = self._machines.get(cluster)
+        if found is None:
+            found = frozenset(endpoint.node for endpoint in snapshot.endpoints.get(cluster, ()))
+            self._machines[cluster] = found
+        return found
+
+    def scopes(self, snapshot: Snapshot, view: View) -> Mapping[str, Entry]:
+        """The scopes of the whole mesh: by address, or (explicit capture) by the names that the namespace may use.
+
+        A workload with a Sidecar gets those of what it may call.
+        """
+        bounds = Bounds.named(snapshot, view.name)
+        named = view.capture is Capture.EXPLICIT or bounds.reach is not None
+        key = (view.capture, view.name.namespace if named else "", bounds.reach)
+        scopes = self._scopes.get(key)
+        if scopes is None:
+            self._work["scopes"] += 1
+            scopes = self._scopes[key] = scope_entries(bounds.scope_keys(view.capture))
+        return scopes

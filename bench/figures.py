@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bench import haproxy, istio_like, nginx
+from bench import istio_like, nginx
 from bench.cells import CORE, Cell
 from bench.paths import DIRECT
 from bench.plait_paths import LAYER_4, PLAIT, TWICE
@@ -194,7 +194,3 @@ def missing_peers(needed: Sequence[tuple[str, Sequence[str]]]) -> list[Row]:
         for peer, packages in needed
         if packages
     ]
-
-
-COLOURED: Final = (PLAIT, LAYER_4, TWICE, REFERENCE, haproxy.NAME, nginx.NAME)
-"""The order in which people read them."""

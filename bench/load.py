@@ -3,6 +3,10 @@
 HTTP/1.1 (also where the proxies take it for bytes) uses 32 connections with one request at a time; HTTP/2 and gRPC use
 4 connections with 8 at a time, so that 32 requests are under way as well. At a fixed rate h2load spreads the rate over
 its connections and lets up to 100 requests wait on each.
+
+A run begins with a part that is not read, in which connections are made: with a handshake for each, as paths have them
+whose sidecars pass bytes, two seconds at a fixed rate would tell more of handshakes than of requests. Only wrk has no
+such part; it makes so many requests that handshakes are a few per cent. `started` is called when reading begins.
 """
 
 import json
@@ -10,12 +14,15 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from bench import calls, processes, upstream
 from bench.calls import Call
+from bench.pace import READY as PACE_READY
 from bench.pace import percentile
 
 PACE: Final = Path(__file__).with_name("pace.py")
@@ -23,6 +30,10 @@ CONNECTIONS: Final = 32
 STREAMS: Final = 8
 WAITING: Final = 100
 RATE: Final = 1000
+WARM_UP: Final = "500ms"
+"""h2load's part before reading begins."""
+H2LOAD_READY: Final = "Main benchmark duration is started"
+WRK_READY: Final = "Running"
 _UNITS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60000.0}
 _QUESTION: Final = upstream.message(b"question")
 
@@ -54,69 +65,92 @@ class Outcome:
     p99: float
 
 
-def saturate(target: Target, seconds: float, *, niceness: int = 0, connections: int = CONNECTIONS) -> Outcome:
+def _nobody() -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """How long a run is read, the priority of who makes the load, and who is told when reading begins."""
+
+    seconds: float
+    niceness: int = 0
+    started: Callable[[], None] = _nobody
+
+
+def saturate(target: Target, run: Run, *, connections: int = CONNECTIONS) -> Outcome:
     """As many requests as can be made with `connections` under way at a time."""
     if target.call.protocol.multiplexed:
         clients = max(1, connections // STREAMS)
-        return _h2load(target, seconds, ["-c", str(clients), "-m", str(min(STREAMS, connections))], niceness=niceness)
-    options = ["-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--latency", "-H", f"Host: {target.host}"]
-    return parse_wrk(_inside(target, ["wrk", *options, target.url], seconds=seconds, niceness=niceness))
+        return _h2load(target, run, ["-c", str(clients), "-m", str(min(STREAMS, connections))])
+    options = ["-t1", f"-c{connections}", f"-d{run.seconds:.0f}s", "--latency", "-H", f"Host: {target.host}"]
+    return parse_wrk(_inside(target, ["wrk", *options, target.url], run, mark=WRK_READY))
 
 
-def pace(target: Target, seconds: float, *, rate: int = RATE, niceness: int = 0) -> Outcome:
+def pace(target: Target, run: Run, *, rate: int = RATE) -> Outcome:
     """Requests at a fixed rate, whatever the answers take."""
     if target.call.protocol.multiplexed:
         clients = CONNECTIONS // STREAMS
-        options = ["-c", str(clients), "-m", str(WAITING), "--rps", str(rate / clients)]
-        return _h2load(target, seconds, options, niceness=niceness)
-    plan = [target.address, str(target.port), target.host, target.call.path, str(rate), str(seconds)]
-    seen = json.loads(
-        _inside(target, [sys.executable, "-I", "-S", str(PACE), *plan], seconds=seconds, niceness=niceness)
-    )
+        return _h2load(target, run, ["-c", str(clients), "-m", str(WAITING), "--rps", str(rate / clients)])
+    plan = [target.address, str(target.port), target.host, target.call.path, str(rate), str(run.seconds)]
+    text = _inside(target, [sys.executable, "-I", "-S", str(PACE), *plan], run, mark=PACE_READY)
+    seen = json.loads(text.splitlines()[-1])
     requests = int(seen["requests"])
     return Outcome(
         requests=requests,
         failed=int(seen["failed"]),
-        per_second=requests / seconds,
+        per_second=requests / run.seconds,
         p50=seen["p50"],
         p99=seen["p99"],
     )
 
 
-def _h2load(target: Target, seconds: float, options: list[str], *, niceness: int) -> Outcome:
+def _h2load(target: Target, run: Run, options: list[str]) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="plait-bench-") as folder:
         log, question = Path(folder) / "log", Path(folder) / "question"
         question.write_bytes(_QUESTION)
-        command = ["h2load", "-t", "1", "-D", f"{seconds:.0f}", *options, "--log-file", str(log)]
-        command += ["-H", f":authority: {target.host}"]
+        command = ["h2load", "-t", "1", "-D", f"{run.seconds:.0f}", "--warm-up-time", WARM_UP, *options]
+        command += ["--log-file", str(log), "-H", f":authority: {target.host}"]
         if target.call.protocol is calls.GRPC:
             command += ["-d", str(question), "-H", "content-type: application/grpc", "-H", "te: trailers"]
-        text = _inside(target, [*command, target.url], seconds=seconds, niceness=niceness)
-        return parse_h2load(text, log.read_text(), seconds)
+        text = _inside(target, [*command, target.url], run, mark=H2LOAD_READY)
+        return parse_h2load(text, log.read_text(), run.seconds)
 
 
-def _inside(target: Target, command: list[str], *, seconds: float, niceness: int) -> str:
+def _inside(target: Target, command: list[str], run: Run, *, mark: str) -> str:
+    """What the command prints in the target's namespace; at the line with the mark, reading begins."""
     entered = ["ip", "netns", "exec", target.netns, "taskset", "-c", "0", *command]
-    with subprocess.Popen(entered, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
-        processes.favour([process.pid], niceness)
+    lines: list[str] = []
+    with subprocess.Popen(
+        entered, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    ) as process:
+        processes.favour([process.pid], run.niceness)
+        limit = threading.Timer(run.seconds + 30, process.kill)
+        limit.start()
         try:
-            out, errors = process.communicate(timeout=seconds + 30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
-    if process.returncode:
-        raise RuntimeError(f"{command[0]} failed in {target.netns}: {errors.decode(errors='replace').strip()[-300:]}")
-    return out.decode()
+            for line in process.stdout or ():
+                lines.append(line)
+                if mark in line:
+                    run.started()
+        finally:
+            limit.cancel()
+    text = "".join(lines)
+    if process.returncode or mark not in text:
+        raise RuntimeError(f"{command[0]} failed in {target.netns} ({process.returncode}): {text.strip()[-300:]}")
+    return text
 
 
 def parse_h2load(text: str, log: str, seconds: float) -> Outcome:
-    """What h2load printed, with the time of each request from its log (start, status, microseconds)."""
+    """What h2load printed, with the time of each request from its log (start, status, microseconds).
+
+    Status 0 is that of an answer that began in the part that is not read.
+    """
     counts = re.search(r"requests: .* (\d+) failed, (\d+) errored, (\d+) timeout", text)
     if counts is None:
         raise RuntimeError(f"h2load printed something unexpected: {text.strip()[:300]}")
     lines = [line.split("\t") for line in log.splitlines()]
     taken = sorted(int(words[2]) / 1000 for words in lines if words[1] == "200")
-    refused = sum(words[1] != "200" for words in lines)
+    refused = sum(words[1] not in ("200", "0") for words in lines)
     return Outcome(
         requests=len(taken),
         failed=max(refused, int(counts[1])),

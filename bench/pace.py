@@ -1,8 +1,8 @@
 """An open-loop generator of HTTP/1.1 requests: fixed times of sending, latency counted from the intended time.
 
-Runs alone (`python -I -S pace.py ADDRESS PORT HOST PATH RATE SECONDS`) on the standard library, in any namespace, and
-prints one JSON object. Requests are spread evenly over a second; each takes a free connection of a pool, or waits
-for one, its latency running. What the generator itself adds is the same on every path.
+Runs alone (`python -I -S pace.py ADDRESS PORT HOST PATH RATE SECONDS`) on the standard library, in any namespace;
+prints a line when it is warm and one JSON object. Requests are spread evenly over a second; each takes a free
+connection of a pool, or waits for one, its latency running. What the generator itself adds is the same on every path.
 """
 
 import collections
@@ -14,6 +14,9 @@ import time
 from collections.abc import Sequence
 
 CONNECTIONS = 32
+READY = "ready"
+"""Printed when the first part, which makes connections and is not read, is over."""
+WARM_UP = 0.5
 
 
 class Connection:
@@ -66,9 +69,8 @@ class Run:
 
     def __init__(self, address: tuple[str, int], host: str, *, path: str, rate: float, seconds: float) -> None:
         self.request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: pace\r\n\r\n".encode()
-        self.rate, self.total = rate, int(rate * seconds)
-        self.latencies: list[float] = []
-        self.failed = 0
+        self.rate = rate
+        self.plan(seconds)
         self.poll = select.epoll()
         self.connections: dict[int, Connection] = {}
         for _ in range(CONNECTIONS):
@@ -76,6 +78,12 @@ class Run:
             self.connections[connection.socket.fileno()] = connection
             self.poll.register(connection.socket, select.EPOLLIN)
         self.free = collections.deque(self.connections.values())
+
+    def plan(self, seconds: float) -> None:
+        """Forget what was seen and plan so many seconds."""
+        self.total = int(self.rate * seconds)
+        self.latencies: list[float] = []
+        self.failed = 0
 
     def drive(self) -> None:
         """Send everything at its time and wait for the answers, at most two seconds for the last."""
@@ -122,7 +130,11 @@ class Run:
 def main(arguments: Sequence[str]) -> None:
     """Run once and print."""
     address, port, host, path, rate, seconds = arguments
-    run = Run((address, int(port)), host, path=path, rate=float(rate), seconds=float(seconds))
+    run = Run((address, int(port)), host, path=path, rate=float(rate), seconds=WARM_UP)
+    run.drive()
+    sys.stdout.write(READY + "\n")
+    sys.stdout.flush()
+    run.plan(float(seconds))
     run.drive()
     run.close()
     sys.stdout.write(json.dumps(run.report()) + "\n")

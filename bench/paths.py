@@ -73,16 +73,16 @@ class PathUnderTest:
                 raise RuntimeError(f"{self.name}: no answer to {call} within {within:.0f} s: {problem}")
             time.sleep(0.1)
         processes.pin(self.sidecars(), SIDECAR_CORE)
-        load.saturate(self.target(call), 1)
+        load.saturate(self.target(call), load.Run(seconds=1))
 
     def _problem(self, call: Call) -> str:
         """Why it does not answer; empty if it does."""
         target = self.target(call)
         try:
             if call.protocol.multiplexed:
-                seen = load.saturate(target, 1, connections=1)
+                seen = load.saturate(target, load.Run(seconds=1), connections=1)
             else:
-                seen = load.pace(target, 0.05, rate=200)
+                seen = load.pace(target, load.Run(seconds=0.05), rate=200)
         except RuntimeError as error:
             return str(error)
         return f"{seen.failed} of {seen.requests + seen.failed}" if seen.failed or not seen.requests else ""

@@ -9,7 +9,7 @@ and proxies then work them off in batches, which is cheaper and slower than what
 fell behind (`BEHIND`) says nothing of the fixed rate.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -67,18 +67,22 @@ def measure(cell: Cell, paths: Sequence[PathUnderTest]) -> Measured:
 
 
 def _round(path: PathUnderTest, cell: Cell) -> Round:
-    pids = path.sidecars()
     target = path.target(cell.call)
-    with path.favoured(NICE_SATURATED):
-        before = processes.cpu_seconds(pids)
-        outcome = load.saturate(target, cell.seconds, niceness=NICE_SATURATED)
-        saturated = _reading(outcome, processes.cpu_seconds(pids) - before)
-    with path.favoured(NICE_PACED):
-        before = processes.cpu_seconds(pids)
-        outcome = load.pace(target, cell.seconds, rate=cell.rate, niceness=NICE_PACED)
-        paced = _reading(outcome, processes.cpu_seconds(pids) - before)
-    return Round(saturated=saturated, paced=paced, memory=processes.memory(pids), beside=processes.memory(path.beside))
+    saturated = _read(path, lambda run: load.saturate(target, run), cell.seconds, NICE_SATURATED)
+    paced = _read(path, lambda run: load.pace(target, run, rate=cell.rate), cell.seconds, NICE_PACED)
+    return Round(
+        saturated=saturated,
+        paced=paced,
+        memory=processes.memory(path.sidecars()),
+        beside=processes.memory(path.beside),
+    )
 
 
-def _reading(outcome: Outcome, seconds: float) -> Reading:
-    return Reading(outcome=outcome, cpu=1e6 * seconds / max(1, outcome.requests))
+def _read(path: PathUnderTest, make: Callable[[load.Run], Outcome], seconds: float, niceness: int) -> Reading:
+    pids = path.sidecars()
+    used: list[float] = []
+    run = load.Run(seconds=seconds, niceness=niceness, started=lambda: used.append(processes.cpu_seconds(pids)))
+    with path.favoured(niceness):
+        outcome = make(run)
+        used.append(processes.cpu_seconds(pids))
+    return Reading(outcome=outcome, cpu=1e6 * (used[-1] - used[0]) / max(1, outcome.requests))

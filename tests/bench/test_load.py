@@ -59,6 +59,21 @@ def test_h2load_is_read_from_its_log() -> None:
     assert (outcome.p50, outcome.p99) == (pytest.approx(51), pytest.approx(100))
 
 
+def test_an_answer_that_began_before_reading_did_is_no_failure() -> None:
+    """h2load logs it without a status; it counts neither way."""
+    text = H2LOAD.replace("1 failed", "0 failed")
+
+    outcome = load.parse_h2load(text, "1\t0\t14099\n2\t200\t1000\n", 2)
+
+    assert (outcome.requests, outcome.failed) == (1, 0)
+
+
+def test_unexpected_words_of_h2load_are_shown() -> None:
+    """An h2load that says something else is quoted, not guessed at."""
+    with pytest.raises(RuntimeError, match="unable to connect"):
+        load.parse_h2load("unable to connect to 240.240.0.10:80", "", 2)
+
+
 def test_requests_that_h2load_gave_up_are_failures() -> None:
     """What is in no log because it was never answered counts as well."""
     text = H2LOAD.replace("1 failed, 0 errored", "7 failed, 7 errored")

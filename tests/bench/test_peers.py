@@ -14,6 +14,7 @@ from bench.peers import Side
 from plait.node.settings import NodeSettings, find_envoy
 
 PROGRAMS = (haproxy.HAProxy(), nginx.Nginx(), istio_like.IstioLike())
+RUN = load.Run(seconds=1)
 names = pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
 protocols = pytest.mark.parametrize("protocol", calls.PROTOCOLS, ids=lambda protocol: protocol.name)
 
@@ -90,7 +91,7 @@ def test_the_istio_like_pair_is_valid(tmp_path: Path, role: str, protocol: calls
 def own(tmp_path: Path) -> Generator[places.Places]:
     """Places of the bench's own, in a folder that a sidecar's user may enter."""
     if os.geteuid() or packages.missing([packages.LOAD, packages.HAPROXY, packages.NGINX]):
-        pytest.skip("needs root, haproxy, nginx-light, libnginx-mod-stream, wrk and nghttp2-client")
+        pytest.skip("needs root, haproxy, nginx-light, libnginx-mod-stream and nghttp2-client")
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o755)
     with places.places(tmp_path) as made:
@@ -110,7 +111,7 @@ def test_a_pair_answers_its_client_in_every_protocol(
         path.restart(protocol)
         path.prepare(call)
 
-        for seen in (load.saturate(path.target(call), 1), load.pace(path.target(call), 1, rate=100)):
+        for seen in (load.saturate(path.target(call), RUN), load.pace(path.target(call), RUN, rate=100)):
             assert (seen.failed, seen.requests > 50) == (0, True), protocol.name
 
 

@@ -35,6 +35,7 @@ OUTPUTS = {
     "why": ("why", "--from", "web", "GET", "http://web/"),
     "top": ("top",),
     "doctor": ("doctor",),
+    "backup": ("backup", "mesh.backup"),
     "proxy-list": ("proxy", "list"),
     "proxy-config": ("proxy", "config", "web"),
     "token-node": ("token", "create", "--node", "second", "--allow", "default/web"),

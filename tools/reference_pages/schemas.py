@@ -9,7 +9,8 @@ from typing_extensions import TypedDict
 
 from plait.api import schemas as answers
 from plait.cli.demo_checks import Observation
-from plait.cli.examine import Finding
+from plait.cli.findings import Finding
+from plait.controlplane.archive import Manifest
 from plait.resources.violations import Violation
 
 
@@ -89,6 +90,7 @@ OUTPUTS = (
     OutputSchema(command="why", words="why --from WORKLOAD URL", name="why", form=answers.WhyAnswer),
     OutputSchema(command="top", words="top", name="top", form=list[answers.Edge]),
     OutputSchema(command="doctor", words="doctor", name="doctor", form=list[Finding]),
+    OutputSchema(command="backup", words="backup FILE", name="backup", form=Manifest),
     OutputSchema(command="demo", words="demo --check", name="demo-check", form=list[Observation]),
     OutputSchema(command="proxy list", words="proxy list", name="proxy-list", form=list[answers.Proxy]),
     OutputSchema(command="proxy config", words="proxy config NAME", name="proxy-config", form=Configuration),

@@ -27,6 +27,8 @@ COMMANDS = {
     "top": ("plait.cli.top", "Show who calls whom, how fast, how well."),
     "demo": ("plait.cli.demo", "Run a small shop in a mesh, or check it."),
     "doctor": ("plait.cli.doctor", "Examine this machine and the mesh."),
+    "backup": ("plait.cli.backup", "Save objects, authority and tokens in a file."),
+    "restore": ("plait.cli.restore", "Make a mesh again from a backup."),
 }
 """Commands, their modules, and what `plait --help` says; each module has a function of the command's name."""
 

@@ -17,6 +17,7 @@ from plait.api.shapes import list_at, map_at
 from plait.controlplane.addresses import machine_range
 from plait.controlplane.edges import Edges
 from plait.controlplane.objects import Objects
+from plait.controlplane.restored import Restored
 from plait.controlplane.rotation import Rotations
 from plait.controlplane.seed import ROOT_NAMESPACE, object_of
 from plait.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError
@@ -77,6 +78,7 @@ class Machines:
         self._held = held
         self._leaf_life = leaf_life
         self.edges = Edges()
+        self.restored = Restored()
         self.rotations = Rotations(objects, authority, leaf_life=leaf_life)
 
     async def admit(self, node: str, csr: str, allow: str, *, address: str, local: bool) -> Membership:
@@ -119,6 +121,8 @@ class Machines:
             "signing": self.rotations.told(),
             "grants": await self._grants(),
             "gateways": await self._gateway_ports(),
+            "restored": self.restored.id,
+            "restoredWorkloads": list(self.restored.workloads.get(node, ())),
         }
 
     async def _grants(self) -> list[Mapping[str, Any]]:

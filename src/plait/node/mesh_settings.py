@@ -38,6 +38,10 @@ class Settings:
     signing: Signing = field(default_factory=Signing)
     grants: tuple[Grant, ...] = ()
     gateways: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
+    restored: str = ""
+    """Which restore control's store comes from, empty if from none."""
+    restored_workloads: tuple[str, ...] = ()
+    """Workloads of this machine, `NAMESPACE/NAME`, that the backup knew."""
 
 
 def parse(document: Mapping[str, Any]) -> Settings:
@@ -48,6 +52,8 @@ def parse(document: Mapping[str, Any]) -> Settings:
         signing=Signing.of(document.get("signing") or {}),
         grants=tuple(grant for item in document.get("grants") or () if (grant := _grant(item)) is not None),
         gateways={name: tuple(int(port) for port in listed) for name, listed in ports.items()},
+        restored=str(document.get("restored") or ""),
+        restored_workloads=tuple(str(name) for name in document.get("restoredWorkloads") or ()),
     )
 
 

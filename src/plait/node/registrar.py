@@ -45,6 +45,10 @@ class Registrar:
             self._told = document
             return True
 
+    def forget(self) -> None:
+        """Take it that control knows nothing: the next registration is made even if it says nothing new."""
+        self._told = None
+
     async def withdraw(self) -> None:
         """Remove the entry; if control does not answer, the next agent's start removes it."""
         self._wanted = None

@@ -31,6 +31,7 @@ from plait.node.registration import Machine
 from plait.node.registry import Registry
 from plait.node.renewal import RenewalTimes
 from plait.node.resolver import FOREIGN, Answer, MeshResolver
+from plait.node.restored import RestoreFollower
 from plait.node.settings import NodeSettings, find_envoy
 from plait.node.starting import first_error
 from plait.node.state import NodeDirectory, mesh_id
@@ -87,6 +88,7 @@ async def _work(registry: Registry, identity: MachineIdentity, *, control: Contr
     holdings = Holdings(identity)
     context.mesh.holds = lambda: holdings.told(registry)
     context.mesh.changed.append(lambda: housekeeping.mesh_changed(registry, identity))
+    context.mesh.changed.append(RestoreFollower(registry).look)
     housekeeping.tell_who_signs(registry, identity)
     agent = Agent(registry, lambda: doctor.examine(registry, identity))
     async with asyncio.TaskGroup() as group:

@@ -4,7 +4,7 @@ All objects are also held in memory (a mesh is small), so that reading never wai
 planned in memory, written in one transaction by a thread of its own, and only then shown to readers:
 `journal_mode=WAL` with `synchronous=FULL` makes it durable once `commit` returns, whatever kills the process.
 `locking_mode=EXCLUSIVE` keeps a second process out. History is not stored: after a restart watchers list again,
-except from the revision at which the store was closed.
+except from the revision at which the store was closed. A backup is a copy that SQLite makes between two commits.
 """
 
 import asyncio
@@ -12,6 +12,8 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -31,6 +33,15 @@ CREATE TABLE objects (
 CREATE TABLE revision (number INTEGER NOT NULL);
 INSERT INTO revision VALUES (0);
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a store's file holds, and what SQLite finds wrong with it."""
+
+    revision: int
+    objects: int
+    problems: tuple[str, ...]
 
 
 class SqliteStore(MemoryStore):
@@ -69,6 +80,16 @@ class SqliteStore(MemoryStore):
         """Write all or nothing, durably; a caller that is cancelled does not stop a commit that has begun."""
         return await asyncio.shield(asyncio.ensure_future(self._commit(writes)))
 
+    async def copy_to(self, target: Path) -> None:
+        """Write a copy as of one commit to a new file, while commits wait; raises StorageError if it cannot."""
+        async with self._order:
+            await asyncio.get_running_loop().run_in_executor(self._writer, _copy, self._connection, target)
+
+    async def summary(self) -> Summary:
+        """What the file holds and whether it is sound, as SQLite checks it; commits wait meanwhile."""
+        async with self._order:
+            return await asyncio.get_running_loop().run_in_executor(self._writer, _summary, self._connection)
+
     async def close(self) -> None:
         """Finish writing and release the file; closing twice is harmless."""
         async with self._order:
@@ -95,6 +116,56 @@ class SqliteStore(MemoryStore):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise _refusal(error, self._path) from error
+
+
+def copy_file(path: Path, target: Path) -> None:
+    """A copy of a store that no process uses; RefusedError says why it cannot be made."""
+    try:
+        with closing(_connect(path)) as connection:
+            _copy(connection, target)
+    except sqlite3.Error as error:
+        raise _refusal(error, path) from error
+
+
+def examine(path: Path) -> Summary:
+    """What a store that no process uses holds; RefusedError if it is no store of this version."""
+    try:
+        with closing(_connect(path)) as connection:
+            return _summary(connection)
+    except sqlite3.Error as error:
+        raise _refusal(error, path) from error
+
+
+def documents(path: Path, *, group: str, kind: str) -> list[Document]:
+    """The objects of a kind in a store that no process uses."""
+    with closing(_connect(path)) as connection:
+        rows = connection.execute("SELECT document FROM objects WHERE api_group = ? AND kind = ?", (group, kind))
+        return [json.loads(row[0]) for row in rows]
+
+
+def continue_from(path: Path, revision: int) -> int:
+    """Let a store that no process uses go on from a higher revision, so that every older watcher lists again."""
+    with closing(_connect(path)) as connection:
+        connection.execute("UPDATE revision SET number = max(number, ?)", (revision,))
+        (number,) = connection.execute("SELECT number FROM revision").fetchone()
+    return int(number)
+
+
+def _copy(connection: sqlite3.Connection, target: Path) -> None:
+    target.touch(mode=0o600)
+    try:
+        with closing(sqlite3.connect(target, isolation_level=None)) as copy:
+            connection.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")  # one file, with nothing beside it
+    except sqlite3.Error as error:
+        raise _refusal(error, target) from error
+
+
+def _summary(connection: sqlite3.Connection) -> Summary:
+    (revision,) = connection.execute("SELECT number FROM revision").fetchone()
+    (objects,) = connection.execute("SELECT count(*) FROM objects").fetchone()
+    told = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(10)")]
+    return Summary(revision=int(revision), objects=int(objects), problems=() if told == ["ok"] else tuple(told))
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -1,0 +1,79 @@
+"""What control adds to the API for those who operate it: its own health, and a backup while it works.
+
+A backup holds the authority's keys. It is given over the unix socket alone, which only the mesh's owner can open: a
+token that leaked cannot fetch it.
+"""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse
+from pydantic import BaseModel, Field
+from starlette.background import BackgroundTask
+
+from plait import __version__
+from plait.api.guard import is_unix
+from plait.controlplane import backup
+from plait.controlplane.state import StateDirectory
+from plait.errors import ForbiddenError
+from plait.store.sqlite import SqliteStore
+
+
+class StoreHealth(BaseModel):
+    """The store: its newest revision, how many objects it holds, its file's size in bytes, what is wrong with it."""
+
+    revision: int
+    objects: int
+    size: int
+    problems: tuple[str, ...]
+
+
+class Health(BaseModel):
+    """The control process: its version, its clock in seconds since 1970, its process, and its store."""
+
+    version: str
+    time: float
+    pid: int
+    store: StoreHealth = Field(description="the store, as SQLite checks it")
+
+
+def add_operation_routes(app: FastAPI, state: StateDirectory, store: SqliteStore) -> None:
+    """Add the routes."""
+
+    @app.get("/plait/v1/health")
+    async def health() -> Health:
+        """Version, clock and store of the control process."""
+        summary = await store.summary()
+        checked = StoreHealth(
+            revision=summary.revision,
+            objects=summary.objects,
+            size=state.database.stat().st_size,
+            problems=summary.problems,
+        )
+        return Health(version=__version__, time=time.time(), pid=os.getpid(), store=checked)
+
+    @app.post("/plait/v1/backup", response_class=FileResponse)
+    async def take_backup(request: Request) -> FileResponse:
+        """A tar archive of objects, authority, tokens and settings, all of one moment; over the unix socket only."""
+        if not is_unix(request.scope):
+            raise ForbiddenError(
+                "a backup holds the mesh's keys and is given on control's own machine only", "run `plait backup` there"
+            )
+        target = await _taken(state, store)
+        return FileResponse(target, media_type="application/x-tar", background=BackgroundTask(target.unlink))
+
+
+async def _taken(state: StateDirectory, store: SqliteStore) -> Path:
+    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=".backup-", dir=state.control))
+    target = folder.with_suffix(".tar")
+    try:
+        await store.copy_to(folder / "store")
+        await asyncio.to_thread(backup.take, state, target, (folder / "store").rename)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder)
+    return target

@@ -14,6 +14,8 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -90,9 +92,10 @@ class Stream:
             return found
 
 
-def main() -> None:
-    """Carry out the plan."""
-    streams = {name: Stream(plan) for name, plan in json.loads(sys.argv[1]).items()}
+def main(kinds: Mapping[str, type[Stream]] = MappingProxyType({})) -> None:
+    """Carry out the plan; `kinds` are streams of other schemes than HTTP."""
+    plans: dict[str, dict[str, Any]] = json.loads(sys.argv[1])
+    streams = {name: kinds.get(urlsplit(str(plan["url"])).scheme, Stream)(plan) for name, plan in plans.items()}
     stopping = threading.Event()
     threads = [
         threading.Thread(target=stream.work, args=(stopping,))

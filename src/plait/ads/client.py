@@ -5,7 +5,8 @@ What the streams mean to each other is decided in `relayed`; here are the socket
     control ──delta stream──> RelayedProxy ──DeltaStream──> Envoy (unix socket)
                                    └─ good ──> disk
 
-All tasks run inside `serve`, each supervised; proxies may be added before it runs.
+All tasks run inside `serve`, each supervised; proxies may be added before it runs. A proxy may
+have several Envoys while one takes over from another (see `envoys`).
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from plait.ads.envoys import Envoys
 from plait.ads.last_good import LastGood
 from plait.ads.name_record import name_record, remembered
 from plait.ads.relayed import RelayedProxy
@@ -24,6 +26,7 @@ from plait.ads.uplink import Uplink
 from plait.aio.latest import Latest
 from plait.aio.signal import Condition
 from plait.aio.supervise import supervise
+from plait.envoy.bootstrap import parse_node_id
 from plait.envoy.resource_set import Entry, ResourceSet
 from plait.envoy.types import CLUSTER, ROUTE, SECRET
 from plait.errors import DeadlineError, ForbiddenError, NotFoundError
@@ -54,11 +57,16 @@ class _Relayed:
 
     state: RelayedProxy
     uplink: Uplink
-    session: Session | None = None
+    envoys: Envoys
     saved: ResourceSet
     unsaved: Latest[ResourceSet] = field(default_factory=Latest[ResourceSet])
     moved: Condition = field(default_factory=Condition)
     tasks: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
+
+    def wake(self) -> None:
+        """Write what follows from a change to every Envoy, and let those who wait look again."""
+        self.envoys.wake()
+        self.moved.notify()
 
 
 class Relay:
@@ -87,8 +95,8 @@ class Relay:
             await server.close()
             self._save_all()
 
-    def add(self, proxy: str, hosts: Iterable[str] = (), *, resume: bool = True) -> None:
-        """Relay for that proxy; `hosts` is demand known from before.
+    def add(self, proxy: str, hosts: Iterable[str] = (), *, resume: bool = True, generation: int = 0) -> None:
+        """Relay for that proxy; `hosts` is demand known from before, `generation` that of the Envoy that serves.
 
         `resume` starts from the last good configuration on disk; without it the proxy is new and waits for control.
         """
@@ -97,7 +105,8 @@ class Relay:
         kept = self._last_good.load(proxy)
         good = kept if resume else ResourceSet()
         state = RelayedProxy(proxy, good=good, hosts=hosts)
-        relayed = _Relayed(state=state, uplink=Uplink(state, self._channels, self._moved), saved=good)
+        uplink = Uplink(state, self._channels, self._moved)
+        relayed = _Relayed(state=state, uplink=uplink, envoys=Envoys(state, generation), saved=good)
         self._proxies[proxy] = relayed
         if self._group is not None:
             self._start(self._group, relayed)
@@ -108,8 +117,7 @@ class Relay:
         if relayed is not None:
             for task in relayed.tasks:
                 task.cancel()
-            if relayed.session is not None:
-                relayed.session.end(f"{proxy} was removed from this machine")
+            relayed.envoys.end(f"{proxy} was removed from this machine")
             relayed.moved.notify()
         if forget:
             self._last_good.remove(proxy)
@@ -117,11 +125,14 @@ class Relay:
             self._last_good.save(proxy, relayed.state.good)
 
     def detach(self, proxy: str) -> None:
-        """The proxy's Envoy was seen to end: what its stream said counts no longer, whether or not it broke yet."""
-        relayed = self._proxy(proxy)
-        if relayed.session is not None:
-            relayed.session.end("its process ended")
-            self.closed(relayed.session)
+        """The serving Envoy was seen to end: what its stream said counts no longer, whether or not it broke yet."""
+        self._proxy(proxy).envoys.end_serving()
+        self._moved(proxy)
+
+    def promote(self, proxy: str, generation: int) -> None:
+        """The Envoy of that generation serves from now on; the one before is sent everything for as long as it asks."""
+        self._proxy(proxy).envoys.promote(generation)
+        self._moved(proxy)
 
     def set_secrets(self, proxy: str, secrets: Mapping[str, Entry]) -> None:
         """Serve these secrets (identity, bundle) to that proxy's Envoy; they replace those given before."""
@@ -172,6 +183,21 @@ class Relay:
                 "see `plait proxy logs`",
             ) from error
 
+    async def warm_beside(self, proxy: str, generation: int, limit: float) -> None:
+        """Wait until the Envoy of a generation that does not serve yet holds what the serving one holds.
+
+        Raises RefusedError when it refuses what that one took, DeadlineError after `limit` seconds.
+        """
+        relayed = self._proxy(proxy)
+        try:
+            async with asyncio.timeout(limit):
+                await relayed.moved.until(lambda: relayed.envoys.warm(generation))
+        except TimeoutError as error:
+            what = "has not taken its configuration" if relayed.envoys.connected(generation) else "has not connected"
+            raise DeadlineError(
+                f"the new Envoy of {proxy} {what} after {limit:g} s", "see `plait proxy logs`"
+            ) from error
+
     def hosts(self, proxy: str) -> frozenset[str]:
         """The hosts that the proxy holds by demand: to be remembered for its next start."""
         return frozenset(remembered(self._proxy(proxy).state.good))
@@ -211,11 +237,9 @@ class Relay:
             return
         relayed.state.settle()
         relayed.uplink.wake()
-        if relayed.session is not None:
-            relayed.session.wake()
         if relayed.state.good is not relayed.saved:
             relayed.unsaved.put(relayed.state.good)
-        relayed.moved.notify()
+        relayed.wake()
 
     async def _keep_saving(self, relayed: _Relayed) -> None:
         proxy = relayed.state.proxy
@@ -239,7 +263,7 @@ class Relay:
 
     def authorize(self, node_id: str, peer: Peer) -> str:  # noqa: ARG002
         """The socket's permissions say who may connect; here only known proxies are served."""
-        if node_id not in self._proxies:
+        if parse_node_id(node_id)[0] not in self._proxies:
             raise ForbiddenError(
                 f"{node_id or 'a proxy without a name'} does not run on this machine", "start it first"
             )
@@ -247,23 +271,19 @@ class Relay:
 
     def opened(self, session: Session) -> None:
         """An Envoy opened a stream."""
-        relayed = self._proxies[session.proxy]
-        if relayed.session is not None:
-            relayed.session.end("a newer stream took over")
-        relayed.session = session
-        relayed.state.attach(session.stream)
+        proxy, generation = parse_node_id(session.proxy)
+        self._proxies[proxy].envoys.opened(session, generation)
 
     def received(self, session: Session, events: Sequence[Event]) -> None:
         """An Envoy asked or answered."""
-        relayed = self._proxies.get(session.proxy)
-        if relayed is not None and relayed.session is session:
-            relayed.state.observe(events)
-            self._moved(session.proxy)
+        proxy, generation = parse_node_id(session.proxy)
+        relayed = self._proxies.get(proxy)
+        if relayed is not None and relayed.envoys.received(session, generation, events):
+            self._moved(proxy)
 
     def closed(self, session: Session) -> None:
         """An Envoy's stream ended."""
-        relayed = self._proxies.get(session.proxy)
-        if relayed is not None and relayed.session is session:
-            relayed.session = None
-            relayed.state.detach()
-            self._moved(session.proxy)
+        proxy, generation = parse_node_id(session.proxy)
+        relayed = self._proxies.get(proxy)
+        if relayed is not None and relayed.envoys.closed(session, generation):
+            self._moved(proxy)

@@ -20,13 +20,13 @@ from typing import Final
 
 from envoy.service.discovery.v3 import discovery_pb2
 
+from plait.ads.demanding import DEMANDING
 from plait.ads.last_good import entries
 from plait.ads.name_record import is_nowhere, remembered
 from plait.ads.stream import DeltaStream, Event, Refused, Subscribed
 from plait.ads.subscription import ABSENT, Refusal
-from plait.envoy import names
 from plait.envoy.resource_set import EMPTY, Entry, ResourceSet
-from plait.envoy.types import CLUSTER, ENVOY_TYPES, LISTENER, NAME, PUSH_STAGES, ROUTE, SCOPE, SECRET
+from plait.envoy.types import CLUSTER, ENVOY_TYPES, LISTENER, NAME, PUSH_STAGES, SCOPE, SECRET
 
 UNCONFIRMED: Final = "unconfirmed"
 """The version told to control for what was received and not confirmed: control sends it again, or removes it."""
@@ -68,6 +68,7 @@ class RelayedProxy:
         self._absent: dict[str, None] = {}
         self._nowhere: dict[str, None] = {}
         self._local: DeltaStream | None = None
+        self._beside: list[DeltaStream] = []
         self._unanswered: list[Received] = []
         self._outbox: list[Request] = []
         self._serve(*ENVOY_TYPES)
@@ -132,13 +133,23 @@ class RelayedProxy:
     # towards Envoy
 
     def attach(self, stream: DeltaStream) -> None:
-        """Envoy opened this stream."""
+        """The serving Envoy opened this stream, or an Envoy beside it with this stream begins to serve."""
+        self.detach_beside(stream)
         self._local = stream
         self._publish()
 
     def detach(self) -> None:
-        """Envoy's stream ended."""
+        """The serving Envoy's stream ended."""
         self._local = None
+
+    def attach_beside(self, stream: DeltaStream) -> None:
+        """An Envoy that serves not yet, or no longer: it is sent the same, and nothing it answers counts."""
+        self._beside.append(stream)
+        self._publish()
+
+    def detach_beside(self, stream: DeltaStream) -> None:
+        """The stream of an Envoy beside ended."""
+        self._beside = [other for other in self._beside if other is not stream]
 
     def observe(self, events: Sequence[Event]) -> None:
         """Take what Envoy did: refusals are kept; a route or a direct cluster asked for is demand for its host."""
@@ -148,8 +159,8 @@ class RelayedProxy:
                     self.refused[url, name] = Refusal(version=version, message=message)
                     self._serve(url)
                     self._publish()
-                case Subscribed(type_url=url, names=asked) if url in _DEMANDING:
-                    for host in map(_DEMANDING[url], asked):
+                case Subscribed(type_url=url, names=asked) if url in DEMANDING:
+                    for host in map(DEMANDING[url], asked):
                         if host is not None:
                             self.want(host)
                     self._publish()
@@ -187,9 +198,12 @@ class RelayedProxy:
     @property
     def warm(self) -> bool:
         """Whether Envoy holds all of a configuration that has every type in it."""
-        if self._local is None or not self._known.issuperset(ENVOY_TYPES):
-            return False
-        return all(map(self._local.subscribes, _ALWAYS_ASKED)) and self._local.in_sync()
+        return self._local is not None and self.warm_at(self._local)
+
+    def warm_at(self, stream: DeltaStream) -> bool:
+        """The same of the Envoy with this stream."""
+        known = self._known.issuperset(ENVOY_TYPES)
+        return known and all(map(stream.subscribes, _ALWAYS_ASKED)) and stream.in_sync()
 
     @property
     def holds_secrets(self) -> bool:
@@ -264,34 +278,19 @@ class RelayedProxy:
             self._served = self._served.replaced(url, served)
 
     def _publish(self) -> None:
-        if self._local is None:
-            return
-        answered = {url: frozenset(filter(self._denied(url), self._local.names(url))) for url in _DEMANDING}
-        self._local.publish(self._served, answered=answered, known=frozenset(self._known))
+        for stream in (*([self._local] if self._local is not None else ()), *self._beside):
+            answered = {url: frozenset(filter(self._denied(url), stream.names(url))) for url in DEMANDING}
+            stream.publish(self._served, answered=answered, known=frozenset(self._known))
 
     def _denied(self, url: str) -> Callable[[str], bool]:
         """Whether a name of that type that Envoy asks for is known to lead nowhere."""
-        host_of = _DEMANDING[url]
+        host_of = DEMANDING[url]
 
         def denied(name: str) -> bool:
             host = host_of(name)
             return host in self._absent if host in self.demand else url == CLUSTER
 
         return denied
-
-
-def _host_of_route(route: str) -> str | None:
-    frontend = names.parse_route(route)
-    return frontend[0] if frontend else None
-
-
-def _host_of_cluster(cluster: str) -> str | None:
-    place = names.parse_direct_cluster(cluster)
-    return names.dialled(*place) if place else None
-
-
-_DEMANDING: Final[Mapping[str, Callable[[str], str | None]]] = {ROUTE: _host_of_route, CLUSTER: _host_of_cluster}
-"""The types that Envoy asks for by name when something is called first, and the demand that a name stands for."""
 
 
 def _changed(current: ResourceSet, url: str, added: Mapping[str, Entry], removed: Iterable[str]) -> ResourceSet:

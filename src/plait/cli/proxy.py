@@ -1,17 +1,19 @@
-"""`plait proxy`: the Envoys of the mesh, what each holds, and what it says."""
+"""`plait proxy`: the Envoys of the mesh, what each holds, what it says, and how another takes its place."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
-from plait.cli import context, options
+from plait.cli import context, options, proxy_upgrade
 from plait.cli.output import note, say
 from plait.cli.render import Column, Output, Row, column, show_rows, show_value
 from plait.cli.why import where
-from plait.errors import ForbiddenError, NotFoundError, UnreachableError
+from plait.errors import ForbiddenError, NotFoundError, PlaitError, UnreachableError
 
-group = typer.Typer(help="The proxies of the mesh: list, config, logs.", rich_markup_mode=None)
+group = typer.Typer(help="The proxies of the mesh: list, config, logs, upgrade.", rich_markup_mode=None)
+group.command("upgrade")(proxy_upgrade.upgrade)
 
 
 def _state(row: Row) -> str:
@@ -45,6 +47,14 @@ def list_proxies(output: options.Format = Output.TABLE) -> None:
                 place = where(refusal.get("source"))
                 note(f"{row['namespace']}/{row['name']} refused {refusal['type']}: {refusal['message']}"
                      f"{f'  [{place}]' if place else ''}")  # fmt: skip
+        _note_old()
+
+
+def _note_old() -> None:
+    from plait.node import client
+
+    with contextlib.suppress(PlaitError, OSError):  # the mesh's proxies are listed on machines without an agent too
+        proxy_upgrade.note_old(client.ask(context.current().node_socket, {"do": "list"})["workloads"])
 
 
 @group.command("config")

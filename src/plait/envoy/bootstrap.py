@@ -38,6 +38,17 @@ _HTTP2: Final = {
 }
 
 
+def node_id(proxy: str, generation: int) -> str:
+    """The node id of a proxy's Envoy; a generation above 0 tells an Envoy that took over from another."""
+    return f"{proxy}#{generation}" if generation else proxy
+
+
+def parse_node_id(text: str) -> tuple[str, int]:
+    """The proxy and the generation that a node id stands for."""
+    proxy, _, generation = text.partition("#")
+    return proxy, int(generation) if generation.isdecimal() else 0
+
+
 def bootstrap(
     node_id: str, *, ads_socket: str, admin_socket: str, service: str = "", resolvers: tuple[tuple[str, int], ...] = ()
 ) -> dict[str, object]:

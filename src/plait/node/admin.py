@@ -22,6 +22,18 @@ async def drain(socket: Path) -> None:
     await http.ask_socket(socket, "/drain_listeners?graceful&skip_exit&inboundonly", method="POST")
 
 
+async def drain_all(socket: Path) -> None:
+    """The same in both directions; about a second later it takes no new connections."""
+    await http.ask_socket(socket, "/drain_listeners?graceful&skip_exit", method="POST")
+
+
+async def connections(socket: Path) -> int:
+    """How many connections are open at its listeners now."""
+    answer = await http.ask_socket(socket, f"/stats?format=json&filter=^listener\\..*{_ACTIVE}$")
+    found = json.loads(answer.body or b"{}").get("stats", [])
+    return sum(int(stat.get("value", 0) or 0) for stat in found if ".admin." not in str(stat.get("name", "")))
+
+
 async def inbound_connections(socket: Path, outbound_port: int) -> tuple[int, int]:
     """How many connections to the app are open now, and how many there ever were, over all inbound listeners."""
     answer = await http.ask_socket(socket, f"/stats?format=json&filter=^listener\\..*({_ACTIVE}|{_TOTAL})$")
@@ -47,10 +59,10 @@ async def configuration(socket: Path) -> Any:
     return answer.json()
 
 
-def last_words(log: Path) -> str:
-    """The last line that an Envoy printed, without its own prefix."""
+def last_words(log: Path, *, since: int = 0) -> str:
+    """The last line that an Envoy printed (after that many bytes), without its own prefix."""
     try:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = log.read_bytes()[since:].decode(errors="replace").splitlines()
     except OSError:
         return ""
     return lines[-1].rpartition("] ")[2][:300] if lines else ""

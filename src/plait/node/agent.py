@@ -3,6 +3,7 @@
     {"do": "run"|"gateway", "spec", "detach", "umask", "terminal"} + 3 files     {"do": "start", "specs", ...} + 3 files
     {"do": "exec", "namespace", "name", "command", "env", "workingDirectory", "umask", "terminal"} + 3 files
     {"do": "stop", "names", "namespace"}   {"do": "proxy_config"|"logs", "namespace", "name"}   {"do": "list"|"doctor"}
+    {"do": "upgrade", "namespace", "name", "force"}: another Envoy takes over from the workload's
 
 Answers are lines with `event`: `attached` (with the socket to the launcher), `phase`, `started`, `ready`, `exited`,
 `failed` {code, error, problem, remedy}, or the one answer of the other requests. Who asks is what the kernel says.
@@ -20,7 +21,7 @@ from typing import Any, Final
 from plait.aio import readiness
 from plait.errors import PlaitError, RefusedError
 from plait.identity.attestation import peer_process
-from plait.node import commands_beside, reports, wire
+from plait.node import commands_beside, envoys, reports, wire
 from plait.node.app import Stdio, logged
 from plait.node.connection import Connection
 from plait.node.registry import Registry
@@ -49,6 +50,7 @@ class Agent:
             "list": self._list,
             "proxy_config": self._configuration,
             "logs": self._logs,
+            "upgrade": self._upgrade,
             "doctor": self._ask_doctor,
         }
 
@@ -173,6 +175,12 @@ class Agent:
         del fds
         workload = self._registry.of(str(message["namespace"]), str(message["name"]), connection.caller)
         await connection.send({"event": "logs", **reports.logs(workload)})
+
+    async def _upgrade(self, connection: Connection, message: wire.Message, fds: list[int]) -> None:
+        del fds
+        workload = self._registry.of(str(message["namespace"]), str(message["name"]), connection.caller)
+        changed = await envoys.upgrade(workload, force=bool(message.get("force")))
+        await connection.send({"event": "upgraded", "changed": changed})
 
     async def _ask_doctor(self, connection: Connection, message: wire.Message, fds: list[int]) -> None:
         del message, fds

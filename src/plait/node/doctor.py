@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from plait.errors import PlaitError
-from plait.node import admin, leftovers
+from plait.node import admin, envoys, leftovers
 from plait.node.context import NodeContext
 from plait.node.membership import MachineIdentity
 from plait.node.registry import Registry
@@ -63,6 +63,9 @@ async def _workload(workload: Workload) -> list[dict[str, Any]]:
         return [finding(check, f"its sidecar does not answer: {said or error.problem}", "see `plait proxy logs`")]
     if not live:
         return [finding(check, "its sidecar has not taken its configuration", "see `plait proxy list`")]
+    if not envoys.current(workload):
+        problem = "its proxy was started from another Envoy, or with another bootstrap, than this machine has now"
+        return [finding(check, problem, f"plait proxy upgrade {workload.name.name} -n {workload.name.namespace}")]
     if workload.probe_result and not workload.life.published:
         return [finding(check, f"its app does not answer: {workload.probe_result}", "see the app's own log")]
     return [finding(check)]

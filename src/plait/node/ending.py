@@ -29,11 +29,19 @@ class SidecarInbound:
 
     async def connections(self) -> tuple[int, int]:
         """Connections open now, and ever."""
-        habitat = self.workload.settled()
-        return await admin.inbound_connections(self.workload.directory.admin, habitat.outbound_port)
+        habitat, directory = self.workload.settled(), self.workload.directory
+        active, ever = await admin.inbound_connections(directory.admin, habitat.outbound_port)
+        for process in self.workload.sidecar.leaving if self.workload.sidecar is not None else ():
+            with contextlib.suppress(PlaitError):
+                socket = directory.admin_of_leaving(process.pid)
+                more, earlier = await admin.inbound_connections(socket, habitat.outbound_port)
+                active, ever = active + more, ever + earlier
+        return active, ever
 
     async def ask_to_leave(self) -> None:
         """Tell clients on open connections to go elsewhere."""
+        if self.workload.sidecar is not None:
+            self.workload.sidecar.let_doors_go()
         await admin.drain(self.workload.directory.admin)
 
 
@@ -83,7 +91,8 @@ async def clean_up(workload: Workload) -> None:
         for beside in workload.beside:
             await beside.order(do="signal", number=signal.SIGTERM)
         if workload.habitat is not None:
-            without = (workload.envoy_pid,)
+            leaving = workload.sidecar.leaving if workload.sidecar is not None else ()
+            without = (workload.envoy_pid, *(process.pid for process in leaving))
             await app.end_leftovers(workload.habitat, without=without)
         if workload.sidecar is not None:
             await workload.sidecar.stop()

@@ -76,6 +76,7 @@ def _furnish(place: Place, wiring: Wiring) -> None:
     bridge.write_sysctl(f"ipv6/conf/{INTERFACE}/disable_ipv6", "1", required=False)
     bridge.write_sysctl(f"ipv4/conf/{INTERFACE}/route_localnet", "1")
     bridge.write_sysctl("ipv4/ip_unprivileged_port_start", "0")
+    bridge.write_sysctl("ipv4/tcp_migrate_req", "1", required=False)
     commands.batch(
         [
             "link set dev lo up",

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Final
 
-from plait.node import admin
+from plait.node import admin, envoys
 from plait.node.workload import Workload
 
 _LAST: Final = 64 << 10
@@ -25,6 +25,8 @@ def summary(workload: Workload) -> dict[str, Any]:
         "netns": habitat.netns if habitat else "",
         "pids": [pid for pid in (life.pid, workload.envoy_pid) if pid],
         "sidecarRestarts": workload.sidecar.restarts if workload.sidecar is not None else 0,
+        "proxyCurrent": envoys.current(workload),
+        "proxiesLeaving": len(workload.sidecar.leaving) if workload.sidecar is not None else 0,
         "owner": workload.owner.uid,
         "steps": dict(workload.steps),
         "command": list(workload.spec.command),

@@ -14,20 +14,17 @@ import logging
 import os
 import signal
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
 from plait.errors import PlaitError, RefusedError, UnreachableError
 from plait.identity.svid import Svid
 from plait.model.services import Capture, Protocol
-from plait.node import admin, ending, launches, watch
+from plait.node import admin, ending, envoys, launches, watch
 from plait.node.app import Stdio
 from plait.node.habitat import Habitat, settle
 from plait.node.lifecycle import Life
-from plait.node.processes import ProcessId
 from plait.node.registration import Phase
-from plait.node.sidecar import Sidecar, SidecarPlan
 from plait.node.state import read_json, write_json
 from plait.node.workload import Workload
 
@@ -155,35 +152,9 @@ async def _introduce(workload: Workload) -> None:
 
 
 async def _start_sidecar(workload: Workload) -> None:
-    workload.sidecar = _sidecar(workload)
+    workload.sidecar = envoys.sidecar_of(workload)
     await workload.sidecar.start()
     workload.done("sidecar")
-
-
-def _sidecar(workload: Workload) -> Sidecar:
-    detach = partial(workload.context.relay.detach, workload.proxy)
-    return Sidecar(_plan(workload), started=partial(_sidecar_changed, workload), ended=detach)
-
-
-def _plan(workload: Workload) -> SidecarPlan:
-    habitat, context = workload.settled(), workload.context
-    return SidecarPlan(
-        proxy=workload.proxy,
-        directory=workload.directory,
-        envoy=context.envoy,
-        netns=habitat.netns,
-        uid=context.proxy_uid,
-        files=dict(habitat.files) if habitat.netns else {},
-        resolvers=context.resolvers if habitat.netns else (),
-    )
-
-
-async def _sidecar_changed(workload: Workload, process: ProcessId) -> None:
-    del process
-    if workload.life.phase is Phase.RUNNING:
-        workload.do(workload.publish())
-    elif workload.habitat is not None and workload.life.phase is not Phase.EXITED:
-        workload.write_record()
 
 
 async def _warm(workload: Workload, identity: Svid) -> None:
@@ -251,22 +222,20 @@ async def _take_up(workload: Workload, record: dict[str, Any]) -> None:
     workload.life = Life(phase=Phase.WARMING, answering=bool(record["answering"]))
     if workload.habitat.capture is Capture.EXPLICIT:
         workload.context.ports.keep(workload.proxy, workload.habitat.own_ports())
-    workload.sidecar = _sidecar(workload)
-    known = ProcessId(*record["envoy"]) if record["envoy"] else None
+    sidecar = workload.sidecar = envoys.recalled(workload, record)
     try:
         launch = await launches.attach(workload.directory.launcher)
     except PlaitError:
         workload.known.set()
-        workload.sidecar.process = known
         workload.life = workload.life.exited(int(read_json(workload.directory.exit_file).get("code", 137)))
         workload.ended.set()
         return
     workload.launch = launch
-    workload.context.relay.add(workload.proxy, workload.hosts())
+    workload.context.relay.add(workload.proxy, workload.hosts(), generation=sidecar.plan.generation)
     workload.known.set()
     workload.do(_certify(workload))
     workload.keep_doing("registration", workload.registrar.keep_up)
-    await workload.sidecar.adopt(known)
+    await envoys.adopt(workload, sidecar)
     workload.do(_follow(workload, launch, adopted=True))
 
 

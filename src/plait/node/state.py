@@ -3,13 +3,16 @@
     STATE/run/node.sock                      where `plait run` and the others ask
     STATE/node/identity/                     the machine's key, certificate and membership
     STATE/node/network.json                  the machine's network (see `record`)
+    STATE/node/dns.sock dns.log              the machine's DNS front: where agents talk to it, what went wrong in it
+    STATE/node/foreign.json                  names that workloads asked for and that are none of the mesh's
     STATE/node/xds/relay.sock                where Envoys ask; its folder belongs to the Envoys' user
     STATE/node/workloads/NAMESPACE_NAME/     one workload
         workload.json      while it runs: everything that a restarted agent adopts
         launcher.sock exit.json app.log resolv.conf hosts
         key.pem chain.pem  kept after it has ended, so that it can start again while control is away
         hosts.json         names it asked for, sent ahead at its next start
-        proxy/             belongs to the Envoys' user: admin.sock envoy.log
+        proxy/             belongs to the Envoys' user: admin.sock envoy.log; while one takes over from another also
+                           next.sock, leaving-PID.sock
 
 An Envoy's working directory is its `proxy`, and it names its sockets relative to that: the paths stay short, and it
 needs no access to what lies above the state directory.
@@ -31,6 +34,7 @@ from plait.model.ids import ObjectName
 
 RELAY_FROM_PROXY = "../../../xds/relay.sock"
 ADMIN_FROM_PROXY = "admin.sock"
+ADMIN_OF_NEXT = "next.sock"
 FORMAT = 1
 _KEPT_FOR = 7 * 24 * 3600.0
 _KEPT_AT_MOST = 200
@@ -86,6 +90,21 @@ class WorkloadDirectory:
     def admin(self) -> Path:
         """The Envoy's admin socket."""
         return self.proxy / "admin.sock"
+
+    @property
+    def admin_of_next(self) -> Path:
+        """The admin socket of an Envoy that is about to take over."""
+        return self.proxy / ADMIN_OF_NEXT
+
+    def admin_of_leaving(self, pid: int) -> Path:
+        """The admin socket of an Envoy that serves its last connections."""
+        return self.proxy / f"leaving-{pid}.sock"
+
+    def move_admin(self, pid: int) -> None:
+        """The next Envoy's admin socket becomes the one; `pid` is the Envoy that leaves."""
+        with contextlib.suppress(FileNotFoundError):
+            self.admin_of_leaving(pid).hardlink_to(self.admin)
+        self.admin_of_next.replace(self.admin)
 
     @property
     def envoy_log(self) -> Path:
@@ -145,6 +164,16 @@ class NodeDirectory:
     def relay(self) -> Path:
         """Where Envoys ask for their configuration."""
         return self.node / "xds" / "relay.sock"
+
+    @property
+    def dns(self) -> Path:
+        """Where the machine's DNS front waits for agents."""
+        return self.node / "dns.sock"
+
+    @property
+    def foreign(self) -> Path:
+        """Names that are none of the mesh's."""
+        return self.node / "foreign.json"
 
     @property
     def cache(self) -> Path:

@@ -33,8 +33,19 @@ class Control(Protocol):
 class ConfigurationRelay(Protocol):
     """What serves the Envoys of this machine."""
 
-    def add(self, proxy: str, hosts: Iterable[str] = (), *, resume: bool = True) -> None:
-        """Serve a proxy from now on; `hosts` are names it asked for before, `resume` starts from what it held last."""
+    def add(self, proxy: str, hosts: Iterable[str] = (), *, resume: bool = True, generation: int = 0) -> None:
+        """Serve a proxy from now on; `hosts` are names it asked for before, `resume` starts from what it held last.
+
+        `generation` is that of the Envoy that serves.
+        """
+        ...
+
+    async def warm_beside(self, proxy: str, generation: int, limit: float) -> None:
+        """Wait until an Envoy that is about to serve holds what the serving one holds; raises why it does not."""
+        ...
+
+    def promote(self, proxy: str, generation: int) -> None:
+        """Another Envoy of that proxy serves from now on."""
         ...
 
     def remove(self, proxy: str, *, forget: bool = True) -> None:

@@ -169,8 +169,7 @@ class Workload:
 
     def write_record(self) -> None:
         """Write down what the next agent needs to take it up."""
-        process = self.sidecar.process if self.sidecar is not None else None
-        user = self.user
+        sidecar, user = self.sidecar, self.user
         write_json(
             self.directory.record,
             {
@@ -179,7 +178,7 @@ class Workload:
                 "user": [user.uid, user.gid, list(user.groups)] if user is not None else None,
                 "capture": self.capture.value,
                 "habitat": self.settled().document(),
-                "envoy": [process.pid, process.started] if process is not None else None,
+                **(sidecar.record() if sidecar is not None else {"envoy": None}),
                 "protocols": {str(port): protocol.value for port, protocol in self.protocols.items()},
                 "ports": list(self.ports),
                 "answering": self.life.answering,

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from plait.compiler.endpoints import cluster_endpoints
-from plait.compiler.scopes import scope_entries
+from plait.compiler.scopes import scope_entry
 from plait.envoy import names
 from plait.envoy.resource_set import Entry
 from plait.model.reach import Reach
 from plait.model.services import Capture, Resolution
 from plait.model.snapshot import Snapshot
 from plait.model.traffic import ClusterKey
-from plait.model.view import View
+from plait.model.view import ScopeKey, View
 from plait.snapshot.bounds import Bounds
 from plait.snapshot.touched import Touched
 
@@ -28,6 +28,7 @@ class Shared:
         self._endpoints: dict[tuple[ClusterKey, str], Entry] = {}
         self._machines: dict[ClusterKey, frozenset[str]] = {}
         self._scopes: dict[tuple[Capture, str, Reach | None], Mapping[str, Entry]] = {}
+        self._keys: dict[ScopeKey, Entry] = {}
 
     def forget(self, touched: Touched) -> None:
         """Make anew what an update changed."""
@@ -36,6 +37,7 @@ class Shared:
                 self._endpoints.pop((cluster, node), None)
         if touched.scopes:
             self._scopes.clear()
+            self._keys.clear()
         if touched.reaches:
             self._scopes = {key: scopes for key, scopes in self._scopes.items() if key[-1] is None}
 
@@ -75,5 +77,13 @@ class Shared:
         scopes = self._scopes.get(key)
         if scopes is None:
             self._work["scopes"] += 1
-            scopes = self._scopes[key] = scope_entries(bounds.scope_keys(view.capture))
+            entries = (self._scope(item) for item in bounds.scope_keys(view.capture))
+            scopes = self._scopes[key] = {entry.name: entry for entry in entries}
         return scopes
+
+    def _scope(self, key: ScopeKey) -> Entry:
+        """The scope of a key: one for all Sidecars that let it."""
+        found = self._keys.get(key)
+        if found is None:
+            found = self._keys[key] = scope_entry(key, on_demand=True)
+        return found

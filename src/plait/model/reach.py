@@ -79,6 +79,11 @@ class Reach:
         ports: Iterable[int] = [port.number for port in service.ports] or (0,)
         return any(self.lets(service, port, namespace) for port in ports)
 
+    def named_hosts(self) -> frozenset[str] | None:
+        """The hosts that alone can be within the reach, None where one is a wildcard."""
+        hosts = frozenset(pattern.host for listener in self.listeners for pattern in listener.hosts)
+        return None if any(host.startswith(ANY) for host in hosts) else hosts
+
     def origin(self, path: str = "spec") -> Origin:
         """A place in the Sidecar."""
         return Origin(kind="Sidecar", namespace=self.sidecar.namespace, name=self.sidecar.name, path=path)

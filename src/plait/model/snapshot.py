@@ -92,7 +92,7 @@ class Snapshot:
     `behind` the workloads of the mesh behind a cluster, ready or not, and the port of each.
     `addresses` gives the workload that has an address of its own; `serving` the hosts of the services that a workload
     is behind; `workload_addresses` are the CIDR ranges of workloads' own addresses. `sidecars` are by namespace, those
-    that are asked first in front.
+    that are asked first in front; `reaches` is what they let each workload call that has one.
     """
 
     revision: int
@@ -113,6 +113,7 @@ class Snapshot:
         default_factory=dict[str, tuple[SelectedPolicy, ...]]
     )
     sidecars: Mapping[str, tuple[SelectedReach, ...]] = field(default_factory=dict[str, tuple[SelectedReach, ...]])
+    reaches: Mapping[ObjectName, Reach] = field(default_factory=dict[ObjectName, Reach])
     gateways: Mapping[ObjectName, Gateway] = field(default_factory=dict[ObjectName, Gateway])
     addresses: Mapping[str, ObjectName] = field(default_factory=dict[str, ObjectName])
     serving: Mapping[ObjectName, tuple[str, ...]] = field(default_factory=dict[ObjectName, tuple[str, ...]])

@@ -17,7 +17,7 @@ from plait.model.traffic import ClusterKey
 from plait.model.view import DirectEndpoint, ScopeKey
 from plait.snapshot.names import resolve_host, scope_keys
 from plait.snapshot.services import target_number
-from plait.snapshot.sidecars import reach_of
+from plait.snapshot.sidecars import Chooser
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +30,10 @@ class Bounds:
 
     @classmethod
     def of(cls, snapshot: Snapshot, workload: Workload) -> Self:
-        """The bounds of a workload."""
-        reach = reach_of(snapshot.sidecars, workload, root_namespace=snapshot.root_namespace)
+        """The bounds of a workload, registered or only thought of."""
+        reach = snapshot.reaches.get(workload.name)
+        if reach is None and snapshot.sidecars:
+            reach = Chooser(snapshot.sidecars, root_namespace=snapshot.root_namespace).reach_of(workload)
         return cls(snapshot=snapshot, namespace=workload.name.namespace, reach=reach)
 
     @classmethod

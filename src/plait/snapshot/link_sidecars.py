@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from plait.snapshot.declared import DeclaredWorkload
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.links import Stage
-from plait.snapshot.sidecars import reach_of, sidecars_in_force
+from plait.snapshot.sidecars import Chooser, sidecars_in_force
 
 SIDECAR = "Sidecar"
 
@@ -31,23 +31,19 @@ def follow_reaches(stage: Stage, dirty: Dirty, *, root_namespace: str) -> None:
     if dirty.sidecars:
         everywhere = root_namespace in dirty.sidecars
         concerned.update(name for name in workloads if everywhere or name.namespace in dirty.sidecars)
-    for name in concerned if links.sidecars.values() or links.reaches else ():
+    sidecars, reaches = links.sidecars.values(), links.reaches
+    if not sidecars and not reaches.values():
+        return
+    chooser = Chooser(sidecars, root_namespace=root_namespace)
+    for name in concerned:
         stage.effects.work["reaches"] += 1
         declared = workloads.get(name)
-        sidecars = links.sidecars.values()
-        reach = reach_of(sidecars, declared.workload, root_namespace=root_namespace) if declared else None
-        if reach == links.reaches.get(name):
-            continue
-        stage.effects.reaches.add(name)
-        if reach is None:
-            del links.reaches[name]
-        else:
-            links.reaches[name] = reach
+        reaches.put(name, chooser.reach_of(declared.workload) if declared else None)
 
 
 def note_places(stage: Stage, host: str, members: Sequence[DeclaredWorkload], *, same: bool) -> None:
     """Mark the addresses of workloads that a host came to lead to, or no longer does: a Sidecar may ask for that."""
-    if not stage.links.reaches:
+    if not stage.links.reaches.values():
         return
     old, new = ({item.workload.address for item in listed} for listed in (stage.links.members.get(host, ()), members))
     stage.effects.hosts.update(old ^ new if same else old | new)

@@ -60,7 +60,7 @@ class Links:
     sidecars: Versioned[str, tuple[SelectedReach, ...]] = field(
         default_factory=Versioned[str, tuple[SelectedReach, ...]]
     )
-    reaches: dict[ObjectName, Reach] = field(default_factory=dict[ObjectName, Reach])
+    reaches: Versioned[ObjectName, Reach] = field(default_factory=Versioned[ObjectName, Reach])
     """The workloads that a Sidecar is for, with what it lets them call."""
     statuses: Versioned[StatusKey, Status] = field(default_factory=Versioned[StatusKey, Status])
     mesh_routes: Versioned[ObjectName, ResolvedRoute] = field(default_factory=Versioned[ObjectName, ResolvedRoute])
@@ -93,7 +93,6 @@ class Effects:
     hosts: set[str] = field(default_factory=set[str])
     names: set[str] = field(default_factory=set[str])
     workloads: set[ObjectName] = field(default_factory=set[ObjectName])
-    reaches: set[ObjectName] = field(default_factory=set[ObjectName])
     scopes: bool = False
     work: Counter[str] = field(default_factory=Counter[str])
 

@@ -14,7 +14,7 @@ from plait.model.ids import ObjectName
 from plait.model.reach import Reach
 from plait.model.services import Capture, Endpoint, Service, Workload
 from plait.model.snapshot import Snapshot
-from plait.model.traffic import ClusterKey
+from plait.model.traffic import ClusterKey, Frontend
 from plait.model.view import NameRecord, ScopeKey
 from plait.snapshot.direct import dialled, endpoint_at
 from plait.snapshot.services import CLUSTER_DOMAIN
@@ -85,7 +85,9 @@ def name_of(snapshot: Snapshot, host: str) -> NameRecord | None:
         addresses = (service.address,) if service.address else ()
         return NameRecord(host=host, addresses=addresses, ports=ports, port_names=port_names, alias=service.alias)
     behind = {
-        endpoint.address: _first_word(endpoint, service) for port in ports for endpoint in _behind(snapshot, service, port)
+        endpoint.address: _first_word(endpoint, service)
+        for port in ports
+        for endpoint in _behind(snapshot, service, port)
     }
     return NameRecord(
         host=host,
@@ -137,10 +139,8 @@ def scope_keys(
     namespace may call has keys.
     """
     found: dict[str, ScopeKey] = {}
-    for (host, port), frontend in sorted(snapshot.frontends.items()):
+    for host, port, frontend in _frontends(snapshot, reach, namespace):
         if not frontend.protocol.is_http:
-            continue
-        if reach is not None and not reach.lets(snapshot.services[host], port, namespace):
             continue
         authorities: tuple[str, ...] = (frontend.address,) if frontend.address else ()
         explicit = capture is Capture.EXPLICIT
@@ -150,6 +150,19 @@ def scope_keys(
             for key in _spelled(authority, port, explicit=explicit):
                 found.setdefault(key, ScopeKey(key=key, host=host, port=port))
     return tuple(found.values())
+
+
+def _frontends(snapshot: Snapshot, reach: Reach | None, namespace: str) -> Iterable[tuple[str, int, Frontend]]:
+    if reach is None:
+        yield from ((host, port, frontend) for (host, port), frontend in sorted(snapshot.frontends.items()))
+        return
+    named = reach.named_hosts()
+    hosts = snapshot.services if named is None else named & snapshot.services.keys()
+    for host in sorted(hosts):
+        service = snapshot.services[host]
+        for number in sorted(port.number for port in service.ports):
+            if reach.lets(service, number, namespace):
+                yield host, number, snapshot.frontends[host, number]
 
 
 def _spelled(authority: str, port: int, *, explicit: bool) -> Iterable[str]:

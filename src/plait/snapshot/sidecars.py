@@ -87,14 +87,29 @@ def _conflict(older: ObjectName, selector: Labels | None) -> str:
     return f"Sidecar {older} {scope} and is older, so it is in force; delete one of the two"
 
 
-def reach_of(
-    sidecars: Mapping[str, Sequence[SelectedReach]], workload: Workload, *, root_namespace: str
-) -> Reach | None:
-    """What the Sidecar that is in force for a workload lets it call; None without one."""
-    if workload.kind is WorkloadKind.GATEWAY:
-        return None
-    own = sidecars.get(workload.name.namespace, ())
-    for item in own:
-        if item.selector is None or selects(item.selector, workload.labels):
-            return item.reach
-    return next((item.reach for item in sidecars.get(root_namespace, ()) if item.selector is None), None)
+class Chooser:
+    """Finds the Sidecar in force for a workload, asking only those whose selector begins with one of its labels."""
+
+    def __init__(self, sidecars: Mapping[str, Sequence[SelectedReach]], *, root_namespace: str) -> None:
+        self._sidecars = sidecars
+        self._root = next((item.reach for item in sidecars.get(root_namespace, ()) if item.selector is None), None)
+        self._indexes: dict[str, dict[tuple[str, str] | None, list[int]]] = {}
+
+    def reach_of(self, workload: Workload) -> Reach | None:
+        """What the Sidecar that is in force for a workload lets it call; None without one."""
+        if workload.kind is WorkloadKind.GATEWAY:
+            return None
+        own = self._sidecars.get(workload.name.namespace, ())
+        index = self._index(workload.name.namespace, own)
+        for number in sorted(number for label in (None, *workload.labels) for number in index.get(label, ())):
+            if selects(own[number].selector or (), workload.labels):
+                return own[number].reach
+        return self._root
+
+    def _index(self, namespace: str, sidecars: Sequence[SelectedReach]) -> dict[tuple[str, str] | None, list[int]]:
+        found = self._indexes.get(namespace)
+        if found is None:
+            found = self._indexes[namespace] = {}
+            for number, item in enumerate(sidecars):
+                found.setdefault(item.selector[0] if item.selector else None, []).append(number)
+        return found

@@ -42,14 +42,17 @@ def _known(cluster: OutboundCluster, app: int, *policies: AuthorizationPolicy, t
 
 
 @contextlib.contextmanager
-def _pair(*policies: AuthorizationPolicy, known: bool = True, told: bool = False) -> Generator[Pair]:
+def _pair(
+    *policies: AuthorizationPolicy, known: bool = True, told: bool = False, frontend_told: bool = False
+) -> Generator[Pair]:
     with live.apps("web") as started, contextlib.ExitStack() as stack:
         app = started["web"].port
         port, sidecar = live.free_port(), live.free_port()
         served = b.inbound(app, *policies, mode=InboundMode.BYTES, sidecar_port=sidecar)
         server = b.view("web", served, capture=Capture.EXPLICIT)
         cluster = _known(b.cluster("web", port), app, *policies, told=told) if known else b.cluster("web", port)
-        client = replace(b.view("client", b.frontend("web", port, address=ADDRESS), cluster), outbound_port=port)
+        frontend = replace(b.frontend("web", port, address=ADDRESS), tells_caller=frontend_told)
+        client = replace(b.view("client", frontend, cluster), outbound_port=port)
         endpoint = b.endpoint("127.0.0.1", sidecar, service_account="web")
         authority = certificates.shared()
         stack.enter_context(live.running(loopback.server(server), real.secrets(authority, str(b.identity("web")))))
@@ -72,6 +75,12 @@ def test_the_app_is_told_who_calls(told: Pair) -> None:
         answer = told.ask(headers=headers)
         assert answer.status == 200
         assert answer.seen_header("x-forwarded-client-cert") == [f"URI={b.identity('client')}"]
+
+
+def test_who_asks_through_a_split_is_told_too() -> None:
+    """It is enough that the service which was called asks; the backends behind its route need not."""
+    with _pair(frontend_told=True) as pair:
+        assert pair.ask().seen_header("x-forwarded-client-cert") == [f"URI={b.identity('client')}"]
 
 
 def test_nothing_is_told_unasked() -> None:

@@ -123,3 +123,4 @@ def test_the_app_is_told_the_caller_on_request():
     for declared, expected in ((SERVICE, False), (annotated, True)):
         view = project(snapshot_of(declared, FIRST, CALLER), name_of("client"), frozenset({WEB}))
         assert [cluster.tells_caller for cluster in view.clusters] == [expected]
+        assert [frontend.tells_caller for frontend in view.frontends] == [expected]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from plait.resources.core.traffic_annotations import SETTINGS
 from reference_pages.markdown import code, page, table
 
 
@@ -67,7 +68,10 @@ ANNOTATIONS: Mapping[str, Note] = {
 
 def pages() -> dict[str, str]:
     """annotations.md."""
-    rows = [[code(name), note.on, note.writer, note.meaning] for name, note in ANNOTATIONS.items()]
+    asked = [
+        [code(name), "Service", "you", f"{setting.meaning}: {setting.values}"] for name, setting in SETTINGS.items()
+    ]
+    rows = asked + [[code(name), note.on, note.writer, note.meaning] for name, note in ANNOTATIONS.items()]
     return {
         "annotations.md": page(
             "Annotations",

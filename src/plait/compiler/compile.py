@@ -124,11 +124,11 @@ def _listeners(view: View) -> Iterator[listener_pb2.Listener]:
 
 
 def _frontends(view: View) -> Iterator[Entry]:
-    known = targets.of(view.clusters, str(view.identity))
+    known, identity = {item.key: item for item in view.clusters}, str(view.identity)
     for frontend in view.frontends:
         if frontend.protocol.is_http:
-            used = [key for key in _leads_to(frontend) if key in known]
-            yield _frontend(frontend, tuple((key, known[key]) for key in used))
+            used = [known[key] for key in _leads_to(frontend) if key in known]
+            yield _frontend(frontend, tuple(targets.of(used, identity, tells_caller=frontend.tells_caller).items()))
 
 
 def _leads_to(frontend: OutboundFrontend) -> Iterator[ClusterKey]:

@@ -47,13 +47,13 @@ class Target:
 Targets = Mapping[ClusterKey, Target]
 
 
-def of(clusters: Iterable[OutboundCluster], identity: str) -> Targets:
-    """The clusters of a view, for a caller of that identity."""
+def of(clusters: Iterable[OutboundCluster], identity: str, *, tells_caller: bool = False) -> Targets:
+    """These clusters for a caller of that identity, which their apps are told if they or `tells_caller` ask for it."""
     return {
         item.key: Target(
             name=names.cluster(item.host, item.key.port, item.key.subset),
             refused_by=_refused_by(item.servers, identity),
-            caller=identity if item.tells_caller and item.identities and not item.mixed else "",
+            caller=identity if (tells_caller or item.tells_caller) and item.identities and not item.mixed else "",
         )
         for item in clusters
     }

@@ -43,6 +43,8 @@ class InboundPort:
     mutual_tls: MutualTlsMode
     mode: InboundMode
     sidecar_port: int = 0
+    app_port: int = 0
+    """Where the app takes it, if a Sidecar says so; 0 is `number`."""
     reasons: tuple[HttpReason, ...] = ()
     """What made it HTTP."""
     policies: tuple[AuthorizationPolicy, ...] = ()
@@ -81,6 +83,8 @@ class OutboundFrontend:
     closed: bool
     default: ClusterKey
     aliases: tuple[str, ...] = ()
+    tells_caller: bool = False
+    """Whether apps called through it are told who calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

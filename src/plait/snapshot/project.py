@@ -101,6 +101,7 @@ def _frontends(snapshot: Snapshot, service: Service, workload: Workload) -> Iter
             closed=closed,
             default=frontend.default,
             aliases=spellings,
+            tells_caller=service.tells_caller,
         )
 
 

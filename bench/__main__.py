@@ -2,7 +2,7 @@
 
 usage: python -m bench [--quick] [PART...]      (without parts: all; they are listed in `PARTS`)
 
-`--quick` takes so few and short readings of the traffic that they decide nothing: it shows that everything works.
+`--quick` takes so few and short readings of traffic and growth that it only shows that everything works.
 Exit code 1: a target is missed; 2: something could not be measured. `python -m bench.document` writes the figures and
 the picture into docs/explanation.
 """
@@ -14,12 +14,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench import cells, control, demand, demo, live, mesh, starting, streams
+from bench import cells, control, demand, demo, growth, live, mesh, starting, streams
 from bench import traffic_part as traffic
 from bench.rows import Row, show, write
 from plait.errors import PlaitError
 
-PARTS = ("traffic", "starting", "control", "demo", "demand")
+PARTS = ("traffic", "starting", "control", "demo", "demand", "growth")
+WITHOUT_MESH = frozenset({"control", "growth"})
 RESULT = mesh.REPOSITORY / "build" / "bench.json"
 
 
@@ -48,19 +49,23 @@ def of_mesh(chosen: Sequence[str], *, quick: bool) -> Iterator[Row]:
 
 def measured(chosen: Sequence[str], *, quick: bool) -> Iterator[Row]:
     """Everything that was asked for, row by row."""
-    if set(chosen) - {"control"}:
+    if set(chosen) - WITHOUT_MESH:
         yield from of_mesh(chosen, quick=quick)
     if "control" in chosen:
         yield from of_control()
+    if "growth" in chosen:
+        yield from growth.part(quick=quick)
 
 
 def main(words: Sequence[str]) -> int:
     """Measure; exit code 1 if a target is missed, 2 if something could not be measured."""
     parser = argparse.ArgumentParser(prog="python -m bench")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; without any: all")
     given = parser.parse_args(words)
-    chosen = given.parts or PARTS
+    chosen: Sequence[str] = given.parts or PARTS
+    if unknown := sorted(set(chosen) - set(PARTS)):
+        parser.error(f"no part is called {unknown[0]}; there are {', '.join(PARTS)}")
     if {"traffic", "demand"} & set(chosen) and not starting.privileged():
         sys.stderr.write("bench: requests through sidecars are not measured: network namespaces need root\n")
     rows: list[Row] = []

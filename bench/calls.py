@@ -31,9 +31,9 @@ PROTOCOLS: Final = (HTTP1, HTTP2, TCP, GRPC)
 """TCP carries the same HTTP/1.1 requests as HTTP1, but the proxies do not look into them."""
 
 GRPC_PATH: Final = "/bench.Answers/Answer"
-BODIES: Final = {"0": 0, "1 KB": 1024, "100 KB": 102400}
+BODIES: Final = {"empty": 0, "1 KB": 1024, "100 KB": 102400}
 """Bytes of the answer's body (of the message, with gRPC) by the name of the size."""
-PATHS: Final = {"0": "/0", "1 KB": "/1k", "100 KB": "/100k"}
+PATHS: Final = {"empty": "/0", "1 KB": "/1k", "100 KB": "/100k"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ class Cell:
 CORE: Final = Cell(call=Call(protocol=calls.HTTP1), paths=EVERYBODY, rounds=15)
 CELLS: Final = (
     CORE,
-    Cell(call=Call(protocol=calls.HTTP1, body="0"), paths=(DIRECT, PLAIT, *PEERS)),
+    Cell(call=Call(protocol=calls.HTTP1, body="empty"), paths=(DIRECT, PLAIT, *PEERS)),
     Cell(call=Call(protocol=calls.HTTP1, body="100 KB"), paths=(DIRECT, PLAIT, *PEERS), rate=200),
     Cell(call=Call(protocol=calls.HTTP2), paths=(DIRECT, PLAIT, TWICE, *PEERS)),
     Cell(call=Call(protocol=calls.GRPC), paths=(DIRECT, PLAIT, *PEERS)),

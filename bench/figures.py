@@ -104,10 +104,11 @@ def bound_name(bound: Bound) -> str:
 
 def rows(measured: Sequence[tuple[Cell, Measured]]) -> list[Row]:
     """All rows of the traffic, targets first."""
-    found = [*bounds(measured[0][1])]
+    core = [paths for cell, paths in measured if cell.call == CORE.call]
+    found = bounds(core[0] if core else {})
     failed = 0
-    for number, (cell, paths) in enumerate(measured):
-        found += _of_cell(cell, paths, OF_CORE if number == 0 else ())
+    for cell, paths in measured:
+        found += _of_cell(cell, paths, OF_CORE if cell.call == CORE.call else ())
         failed += sum(
             each.saturated.outcome.failed + each.paced.outcome.failed for rounds in paths.values() for each in rounds
         )
@@ -185,6 +186,11 @@ def _compared(title: str, measured: Measured, figure: Figure, *, ours: str, othe
 
 def _too_busy(title: str, figure: Figure, rounds: int) -> Row:
     return Row(name=title, value=0, unit=figure.unit, spread=f"0 of {rounds} rounds kept up: machine too busy")
+
+
+def unmeasured(cell: Cell, problem: str) -> Row:
+    """The row of a cell that could not be read to its end: a missed target."""
+    return Row(name=f"{cell}: measured", value=0, unit="", must="measured", holds=False, spread=problem[:160])
 
 
 def missing_peers(needed: Sequence[tuple[str, Sequence[str]]]) -> list[Row]:

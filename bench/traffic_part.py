@@ -15,16 +15,22 @@ PEERS: Final = ((haproxy.NAME, packages.HAPROXY), (nginx.NAME, packages.NGINX))
 
 
 def rows(running: mesh.Mesh, folder: Path, cells: Sequence[Cell]) -> list[Row]:
-    """Measure these cells; a peer whose program is not there is left out and named."""
+    """Measure these cells; a peer whose program is not there is left out and named, so is a cell that failed."""
     packages.install(packages.missing([packages.LOAD, *(files for _, files in PEERS)]))
     if lacking := packages.missing([packages.LOAD]):
         raise RefusedError(f"the bench needs {', '.join(lacking)}", f"apt-get install {' '.join(lacking)}")
     absent = [(peer, packages.missing([files])) for peer, files in PEERS]
+    measured: list[tuple[Cell, Measured]] = []
+    problems: list[Row] = []
     with places.places(folder) as own:
         made = {path.name: path for path in _paths(running, own, folder, skip=[peer for peer, need in absent if need])}
-        measured = [(cell, measure(cell, [made[name] for name in cell.paths if name in made])) for cell in cells]
+        for cell in cells:
+            try:
+                measured.append((cell, measure(cell, [made[name] for name in cell.paths if name in made])))
+            except (RuntimeError, OSError) as error:
+                problems.append(figures.unmeasured(cell, str(error)))
     _keep(measured)
-    return [*figures.rows(measured), *figures.missing_peers(absent)]
+    return [*figures.rows(measured), *figures.missing_peers(absent), *problems]
 
 
 def _paths(running: mesh.Mesh, own: places.Places, folder: Path, *, skip: Sequence[str]) -> list[paths.PathUnderTest]:

@@ -57,7 +57,7 @@ http {{
   server {{
     {listen}
     location / {{ return 200; }}
-    location = {PATHS["0"]} {{ return 200; }}
+    location = {PATHS["empty"]} {{ return 200; }}
     location = {PATHS["1 KB"]} {{ return 200 "{small}"; }}
     location = {PATHS["100 KB"]} {{ alias {folder}/large; }}
     location = {GRPC_PATH} {{ mirror /read; alias {folder}/message; error_page 405 =200 /message; }}

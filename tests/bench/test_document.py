@@ -41,7 +41,8 @@ def test_tables_replace_what_was_between_the_marks_and_nothing_else() -> None:
 
     assert "old" not in once
     assert "\nText.\n" in once
-    line = "| Plait to Istio-like: CPU a request, saturated | 101 us | Istio-like 200 | 0.51 (0.5 to 0.52) | ≤ 0.52 | yes |"
+    name = "Plait to Istio-like: CPU a request, saturated"
+    line = f"| {name} | 101 us | Istio-like 200 | 0.51 (0.5 to 0.52) | ≤ 0.52 | yes |"
     assert line in once.splitlines()
     assert document.filled(once, rows(CPU, BOUND)) == once
 

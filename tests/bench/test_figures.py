@@ -100,6 +100,18 @@ def test_a_peer_that_is_not_there_leaves_its_targets_open() -> None:
     assert "apt-get install nginx-light" in lacking.spread
 
 
+def test_a_cell_that_broke_off_is_a_missed_target_and_costs_no_other() -> None:
+    """What else was measured is told, and the exit code says that something is missing."""
+    other = (cells.CELLS[1], paths([one_round(50)] * 5, [one_round(100)] * 5))
+
+    found = {row.name: row for row in [*figures.rows([other]), figures.unmeasured(cells.CORE, "nginx: no answer")]}
+
+    assert found[BOUND].spread == "not measured"
+    assert found[figures.name(cells.CELLS[1], PLAIT, figures.CPU)].value == 50
+    broken = found["HTTP/1.1, 1 KB: measured"]
+    assert (broken.holds, broken.spread) == (False, "nginx: no answer")
+
+
 def test_a_failed_request_is_a_missed_target() -> None:
     """Nothing may fail, on any path of any cell."""
     row = table(paths([one_round(70, failed=2)], [one_round(100)]))["requests that failed, all paths"]

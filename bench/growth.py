@@ -28,6 +28,8 @@ FULL: Final = (HEADLINE, *(replace(HEADLINE, sidecars=number) for number in (100
 QUICK: Final = (Size(services=200, routes=400, policies=40, endpoints=400, sidecars=100),)
 _CONNECTED: Final = 200
 _ROUNDS: Final = 7
+_QUIET: Final = 3
+"""Half seconds without a response after which a change has been taken everywhere."""
 _WORKLOADS: Final = f"/apis/networking.istio.io/v1/namespaces/{NAMESPACE}/workloadentries"
 _ROUTES: Final = f"/apis/gateway.networking.k8s.io/v1/namespaces/{NAMESPACE}/httproutes"
 
@@ -167,14 +169,14 @@ def _change(live: Live, change: tuple[str, Mapping[str, Any], str]) -> Taken:
     before = live.figures()
     sent = live.patch(path, body)
     events: list[Event] = []
-    while True:
+    quiet = 0
+    while quiet < _QUIET:
         time.sleep(0.5)
         more = live.take()
         events += more
-        if events and not more:
-            break
+        quiet = quiet + 1 if events and not more else 0
         if time.monotonic() > sent + 20:
-            raise RuntimeError(f"no sidecar took the change of {path}")
+            raise RuntimeError(f"no sidecar took the change of {path}, or they never come to rest")
     after = live.figures()
     delays = tuple(at - sent for at in last_of_each(events, kind).values())
     return Taken(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import psutil
 
 from bench import growth_mesh, processes
 from bench.growth_mesh import Size
@@ -157,7 +158,8 @@ class Live:
 
     def synced(self) -> float:
         """Wait until every sidecar holds everything; the time of the monotonic clock at which that was seen."""
-        until(lambda: self.figures().synced == self.size.sidecars, "not all sidecars hold their configuration")
+        problem = "not all sidecars hold their configuration"
+        until(lambda: self.figures().synced == self.size.sidecars, problem, every=0.5)
         return time.monotonic()
 
     def patch(self, path: str, body: Mapping[str, Any]) -> float:
@@ -178,7 +180,7 @@ class Live:
             connected=int(values["plait_proxies_connected"]),
             synced=int(values["plait_proxies_synced"]),
             build_seconds=values["plait_build_seconds"],
-            cpu=processes.cpu_seconds([pid]),
+            cpu=sum(psutil.Process(pid).cpu_times()[:2]),
             memory=processes.memory([pid]),
         )
 

@@ -6,6 +6,7 @@ already gets one of its own.
 """
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from itertools import count
 from typing import Final
 
@@ -53,14 +54,16 @@ def response(type_url: str, nonce: str, add: Collection[Entry], gone: Collection
     head = discovery_pb2.DeltaDiscoveryResponse(type_url=type_url, nonce=nonce, removed_resources=gone)
     parts = [head.SerializeToString()]
     for item in add:
-        parts += (b"\x12", _varint(len(item.wire)), item.wire)
+        parts += (_frame(len(item.wire)), item.wire)
     return b"".join(parts)
 
 
-def _varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
+@lru_cache(4096)
+def _frame(length: int) -> bytes:
+    """What stands before a resource of that length: the field's tag, and the length as a varint."""
+    encoded = bytearray(b"\x12")
+    while length > 0x7F:
+        encoded.append(length & 0x7F | 0x80)
+        length >>= 7
+    encoded.append(length)
     return bytes(encoded)

@@ -95,6 +95,9 @@ class DeltaStream:
         self._responses = responses or Responses()
         self._published = False
         self._complete = False
+        self._asked_for_all = False
+        self._still = False
+        self._synced: bool | None = None
         self.resources_sent = 0
 
     def receive(self, request: discovery_pb2.DeltaDiscoveryRequest) -> tuple[Event, ...]:
@@ -102,6 +105,7 @@ class DeltaStream:
         subscription = self._subscriptions.get(request.type_url)
         if subscription is None:
             return ()
+        self._stir()
         events: list[Event] = []
         if request.response_nonce:
             events.extend(_answer(subscription, request))
@@ -122,17 +126,23 @@ class DeltaStream:
         known; a set that is not `complete` removes nothing.
         """
         self._published, self._complete = True, complete
+        self._stir()
         for url, subscription in self._subscriptions.items():
             subscription.publish(resources.of(url), answered=answered.get(url, ()), known=url in known)
 
     def responses(self) -> list[bytes]:
         """The responses to write now, each serialised; what they carry counts as sent."""
-        if not self._published or self._opening:
+        if self._still or not self._published or self._opening:
             return []
         written = [*self._denials(), *self._additions()]
         if self._complete and not any(subscription.blocks for subscription in self._subscriptions.values()):
             written.extend(self._removals())
+        self._still, self._synced = not written, None
         return written
+
+    def _stir(self) -> None:
+        """Something happened: there may be something to write."""
+        self._still, self._synced = False, None
 
     def in_sync(self, through: str | None = None) -> bool:
         """Whether the peer holds everything it asked for, as far as it did not refuse it.
@@ -142,7 +152,9 @@ class DeltaStream:
         if not self._published or self._opening:
             return False
         if through is None:
-            return not any(subscription.pending or self._unsent(subscription) for subscription in self._all())
+            if self._synced is None:
+                self._synced = not any(item.pending or self._unsent(item) for item in self._all())
+            return self._synced
         return not any(self._subscriptions[url].blocks for url in stages_through(through))
 
     def confirmed(self, type_url: str, versions: Mapping[str, str]) -> bool:
@@ -173,8 +185,11 @@ class DeltaStream:
     @property
     def _opening(self) -> bool:
         """Whether nothing was asked for yet, or a relay (who else asks for NAME) has not named every type."""
+        if self._asked_for_all:
+            return False
         asked = {subscription.type_url for subscription in self._all() if subscription.active}
-        return not asked or (NAME in asked and not asked.issuperset(ENVOY_TYPES))
+        self._asked_for_all = asked.issuperset(ENVOY_TYPES)
+        return not asked or (NAME in asked and not self._asked_for_all)
 
     def _all(self) -> Iterable[Subscription]:
         return self._subscriptions.values()
@@ -209,9 +224,10 @@ class DeltaStream:
                 return
 
     def _removable(self, subscription: Subscription) -> tuple[str, ...]:
-        if not self._complete or any(self._pins(url) for url in _REFERRERS.get(subscription.type_url, ())):
+        gone = subscription.changes().remove
+        if not gone or not self._complete or any(map(self._pins, _REFERRERS.get(subscription.type_url, ()))):
             return ()
-        return subscription.changes().remove
+        return gone
 
     def _pins(self, type_url: str) -> bool:
         subscription = self._subscriptions[type_url]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from plait.ads.versions import Versions
+from plait.envoy.overlaid import sorted_entries
 from plait.envoy.resource_set import EMPTY, Entry
 from plait.envoy.types import ENDPOINT, NAME
 
@@ -57,6 +58,7 @@ class Sent:
     versions: Mapping[str, str]
     gates: bool
     removal: bool
+    absent: bool
 
 
 class Subscription:
@@ -148,14 +150,18 @@ class Subscription:
 
     def _compare(self) -> Changes:
         target = self._target
+        if self.wildcard and not (self.sent or self.refused or self._owed):
+            return Changes(add=sorted_entries(target), deny=self._denied())
         differing = sorted(self.sent.differing(target) | self._owed)
         wanted = differing if self.wildcard else sorted(self.names)
         add = tuple(item for name in wanted if (item := target.get(name)) is not None and self._must_send(item))
-        missing = sorted(name for name in self.names | self._owed if name not in target)
-        deny = tuple(name for name in missing if self._must_deny(name))
         gone = (name for name in differing if self.sent.get(name) and name not in target)
         remove = tuple(name for name in gone if name not in self._owed and self._may_deny(name))
-        return Changes(add=add, deny=deny, remove=remove)
+        return Changes(add=add, deny=self._denied(), remove=remove)
+
+    def _denied(self) -> tuple[str, ...]:
+        missing = sorted(name for name in self.names | self._owed if name not in self._target)
+        return tuple(name for name in missing if self._must_deny(name))
 
     def _rest(self) -> None:
         """Once the peer has everything, refer to what was published instead of keeping it apart for this stream."""
@@ -207,19 +213,27 @@ class Subscription:
         """Note that these went out under that nonce."""
         versions = {item.name: item.version for item in add} | dict.fromkeys(gone, ABSENT)
         gates = not removal and any(self._gates(name) for name, version in versions.items() if version != ABSENT)
-        self.pending[nonce] = Sent(versions=versions, gates=gates, removal=removal)
-        for name, version in versions.items():
-            if version == ABSENT and name not in self.names:
-                self.sent.drop(name)
-            else:
-                self.sent[name] = version
+        self.pending[nonce] = Sent(versions=versions, gates=gates, removal=removal, absent=bool(gone))
+        if gone:
+            self._mark(versions)
+        else:
+            self.sent.update(versions)
         self._owed -= versions.keys()
         self._owes_reply, left = False, self.changes()
+        if add is left.add and not gone:
+            self._changes = Changes(deny=left.deny, remove=left.remove)
+            return
         self._changes = Changes(
             add=tuple(item for item in left.add if item.name not in versions),
             deny=tuple(name for name in left.deny if name not in versions),
             remove=tuple(name for name in left.remove if name not in versions),
         )
+
+    def _mark(self, versions: Mapping[str, str]) -> None:
+        self.sent.update(versions)
+        for name in versions.keys() - self.names:
+            if versions[name] == ABSENT:
+                self.sent.drop(name)
 
     def _gates(self, name: str) -> bool:
         """Later stages wait for it; not for new endpoints of a cluster whose endpoints the peer holds."""
@@ -237,14 +251,20 @@ class Subscription:
         sent = self.pending.pop(nonce, None)
         if sent is None:
             return None
-        for name, version in sent.versions.items():
+        if self.wildcard and not sent.absent:
+            self.held.update(sent.versions)
+        else:
+            self._hold(sent.versions)
+        self._resolve_suspects(sent)
+        self._rest()
+        return sent
+
+    def _hold(self, versions: Mapping[str, str]) -> None:
+        for name, version in versions.items():
             if version == ABSENT:
                 self.held.drop(name)
             elif self.wants(name):
                 self.held[name] = version
-        self._resolve_suspects(sent)
-        self._rest()
-        return sent
 
     def refuse(self, nonce: str, message: str) -> tuple[str, ...]:
         """The peer refused the response; the names found at fault: none yet if it had several resources."""

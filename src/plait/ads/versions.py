@@ -30,8 +30,15 @@ class Versions:
         found = self.base.get(name)
         return found.version if found is not None else None
 
+    def __bool__(self) -> bool:
+        return bool(self.base or self.own)
+
     def __contains__(self, name: str) -> bool:
         return self.get(name) is not None
+
+    def update(self, versions: Mapping[str, str]) -> None:
+        """Take these versions."""
+        self.own.update(versions)
 
     def __setitem__(self, name: str, version: str) -> None:
         self.own[name] = version
@@ -50,6 +57,8 @@ class Versions:
     def differing(self, target: Mapping[str, Entry]) -> set[str]:
         """The names that may differ between these versions and a target; all others are the same."""
         base, own = parts(target)
+        if not self.base and len(self.own) + len(base) >= _SMALL:
+            return {*(name for name, _ in self.own.items() ^ SHARED.versions(base).items()), *own}
         return {*SHARED.between(self.base, base), *self.own, *own}
 
     def rest(self, target: Mapping[str, Entry], kept: Mapping[str, str]) -> None:
@@ -65,6 +74,7 @@ class Differences:
     def __init__(self) -> None:
         self.made = 0
         self._kept: dict[tuple[int, int], tuple[Mapping[str, Entry], Mapping[str, Entry], frozenset[str]]] = {}
+        self._versions: dict[int, tuple[Mapping[str, Entry], Mapping[str, str]]] = {}
 
     def between(self, before: Mapping[str, Entry], after: Mapping[str, Entry]) -> frozenset[str]:
         """The names whose entries differ."""
@@ -80,6 +90,17 @@ class Differences:
             if len(self._kept) > _KEPT:
                 del self._kept[next(iter(self._kept))]
         return kept[2]
+
+    def versions(self, entries: Mapping[str, Entry]) -> Mapping[str, str]:
+        """The versions by name, for comparison with those that a peer tells when it comes again."""
+        kept = self._versions.get(id(entries))
+        if kept is None:
+            kept = (entries, {name: item.version for name, item in entries.items()})
+            if len(entries) >= _SMALL:
+                self._versions[id(entries)] = kept
+            if len(self._versions) > _KEPT:
+                del self._versions[next(iter(self._versions))]
+        return kept[1]
 
 
 _NONE: Final[frozenset[str]] = frozenset()

@@ -1,6 +1,7 @@
 """Entries that many proxies share, and over them some of one proxy's own, without a copy of the shared ones."""
 
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 
 from plait.envoy.resource_set import EMPTY, Entry
 
@@ -34,6 +35,12 @@ class Overlaid(Mapping[str, Entry]):
         return super().__eq__(other)
 
     __hash__ = None
+
+
+def sorted_entries(entries: Mapping[str, Entry]) -> tuple[Entry, ...]:
+    """All entries, by name."""
+    base, own = parts(entries)
+    return tuple(item for _, item in sorted({**base, **own}.items(), key=itemgetter(0)))
 
 
 def parts(entries: Mapping[str, Entry]) -> tuple[Mapping[str, Entry], Mapping[str, Entry]]:

@@ -53,6 +53,8 @@ class FakeMesh:
     ready: bool = True
     waited: schemas.WaitAnswer = field(default_factory=schemas.WaitAnswer)
     asked: list[Any] = field(default_factory=list[Any])
+    authorities: list[schemas.CaStatus] = field(default_factory=list[schemas.CaStatus])
+    """What is said of the authority, one after the other; the last one again and again."""
 
     async def store(self) -> MemoryStore:
         """A store with the namespaces that every mesh has."""
@@ -122,6 +124,15 @@ class FakeMesh:
         self.asked.append(request)
         return self.waited
 
+    async def authority(self) -> schemas.CaStatus:
+        """How the authority stands now."""
+        return self.authorities.pop(0) if len(self.authorities) > 1 else self.authorities[0]
+
+    async def rotate(self, wanted: schemas.CaRotation) -> schemas.CaStatus:
+        """Take what is wanted."""
+        self.asked.append(wanted)
+        return await self.authority()
+
     def _token(self, body: Mapping[str, Any], user: str) -> Mapping[str, Any]:
         self.asked.append((dict(body), user))
         if body.get("node") == "slow":
@@ -146,6 +157,8 @@ class RunningMesh:
         (run / "endpoints.json").write_text(json.dumps(endpoints))
         app = create_app(self.mesh.backend(asyncio.run(self.mesh.store())))
         app.post("/plait/v1/wait")(self.mesh.wait)
+        app.get("/plait/v1/ca")(self.mesh.authority)
+        app.post("/plait/v1/ca/rotate")(self.mesh.rotate)
         config = uvicorn.Config(app, uds=str(self.mesh.socket), log_level="error", lifespan="off")
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=lambda: asyncio.run(self.server.serve()), daemon=True)

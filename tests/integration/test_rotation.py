@@ -1,7 +1,8 @@
 """Certificates change under load: leaves, the intermediate, the root through all its stages; nothing is lost.
 
-One mesh with leaves of a minute under counted load for the whole module, in which connections are kept and made anew
-all the time. What is trusted at the end is tried by a handshake with a certificate of the root that went.
+One mesh with short-lived leaves under counted load for the whole module, in which connections are kept and made anew
+all the time, and streams of gRPC are in hand. What is trusted at the end is tried by a handshake with a certificate of
+the root that went.
 """
 
 import contextlib
@@ -22,14 +23,17 @@ from plait.identity.svid import new_key, signing_request
 from plait.identity.trust import signer_of
 from tests.integration.counted_load import CountedLoad, apply, serve
 from tests.integration.machines import Machine, mesh, needs_root, until
+from tests.integration.mixed_load import MixedLoad, serve_grpc
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120), needs_root]
 
-STREAMS = {
+STREAMS: dict[str, dict[str, Any]] = {
     "kept": {"url": "http://web/", "workers": 3, "pause": 0.02},
     "direct": {"url": "http://one/", "workers": 2, "pause": 0.02},
     "fresh": {"url": "http://one/", "fresh": True, "pause": 0.05},
     "slow": {"url": "http://web/slow/0.5", "workers": 4},
+    "unary": {"url": "grpc://rpc:80", "pause": 0.02},
+    "streamed": {"url": "grpc://rpc:80", "workers": 2, "messages": 8, "over": 2.0},
 }
 SERVICE = """
 apiVersion: v1
@@ -47,12 +51,13 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Generator[Machine]:
         apply(started, SERVICE)
         for name, service in (("one-1", "one"), ("two-1", "two")):
             serve(started, name, service)
+        serve_grpc(started, "rpc-1", "rpc")
         yield started
 
 
 @pytest.fixture(scope="module")
 def load(machine: Machine) -> Generator[CountedLoad]:
-    with CountedLoad(machine, STREAMS) as running:
+    with MixedLoad(machine, STREAMS) as running:
         running.goes()
         yield running
 

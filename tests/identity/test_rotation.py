@@ -223,6 +223,8 @@ def test_a_crash_leaves_the_state_before_or_after(
             deed(ca)
             killed = False
         found = opened(folder)
+        found.tidy()
+        assert len(list((folder / "ca").iterdir())) == 1 + 4 * len(found.state.trusted)
         assert killed or found.bundle == ca.bundle
         assert before & set(found.fingerprints)
         assert root_of(signed(found), found.bundle) == found.fingerprint

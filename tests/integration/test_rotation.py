@@ -5,6 +5,7 @@ all the time, and streams of gRPC are in hand. What is trusted at the end is tri
 the root that went.
 """
 
+import asyncio
 import contextlib
 import json
 import signal
@@ -17,11 +18,14 @@ from typing import Any
 
 import pytest
 
+from plait.errors import ForbiddenError
 from plait.identity.authority import open_authority
 from plait.identity.spiffe import workload_id
 from plait.identity.svid import new_key, signing_request
 from plait.identity.trust import signer_of
-from tests.integration.counted_load import CountedLoad, apply, serve
+from plait.node import join, settings
+from plait.node.state import NodeDirectory
+from tests.integration.counted_load import api, apply, serve
 from tests.integration.machines import Machine, mesh, needs_root, until
 from tests.integration.mixed_load import MixedLoad, serve_grpc
 
@@ -56,7 +60,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Generator[Machine]:
 
 
 @pytest.fixture(scope="module")
-def load(machine: Machine) -> Generator[CountedLoad]:
+def load(machine: Machine) -> Generator[MixedLoad]:
     with MixedLoad(machine, STREAMS) as running:
         running.goes()
         yield running
@@ -84,7 +88,7 @@ def all_followed(machine: Machine) -> bool:
     return found["stage"] == "steady" and not found["behind"]
 
 
-def test_the_intermediate_is_replaced_under_load(machine: Machine, load: CountedLoad) -> None:
+def test_the_intermediate_is_replaced_under_load(machine: Machine, load: MixedLoad) -> None:
     """Every leaf is signed anew at once by a new intermediate under the same root."""
     before = status(machine)
     with load.loses_nothing():
@@ -95,14 +99,11 @@ def test_the_intermediate_is_replaced_under_load(machine: Machine, load: Counted
     assert {signer_of(chain) for chain in leaves(machine)} == {after["signer"]["fingerprint"]}
 
 
-def test_the_root_is_replaced_under_load_while_control_dies(
-    machine: Machine, load: CountedLoad, tmp_path: Path
-) -> None:
+def test_the_root_is_replaced_under_load_while_control_dies(machine: Machine, load: MixedLoad, tmp_path: Path) -> None:
     """Control is killed in every stage: what the old root signed serves until the end and is refused then."""
     before = status(machine)["roots"][0]["fingerprint"]
     stale = intruder(machine, tmp_path)
     assert admitted(machine, stale)
-    token = json.loads(machine.plait("token", "create", "--node", "other", "--allow", "*/*", "-o", "json"))["token"]
     seen: list[str] = []
     with load.loses_nothing():
         machine.plait("ca", "rotate", "--root", "--within", "3s")
@@ -117,11 +118,9 @@ def test_the_root_is_replaced_under_load_while_control_dies(
     assert root["fingerprint"] != before
     assert not admitted(machine, stale)
     assert admitted(machine, intruder(machine, tmp_path))
-    assert token
-    assert machine.plait("get", "workloads")
 
 
-def test_the_mesh_lives_on_the_new_root(machine: Machine, load: CountedLoad) -> None:
+def test_the_mesh_lives_on_the_new_root(machine: Machine, load: MixedLoad) -> None:
     """Agent and control restart and a workload starts, all by the new root alone; nobody joins anew."""
     folder = machine.state / "node" / "identity"
     with load.loses_nothing():
@@ -131,6 +130,45 @@ def test_the_mesh_lives_on_the_new_root(machine: Machine, load: CountedLoad) -> 
         assert (folder / "chain.pem").read_bytes() == before
         serve(machine, "one-2", "one")
         until(lambda: load.report()["direct"]["by"].get("one-2", 0) > 3, what="one-2 answers nothing")
+
+
+def test_join_tokens_serve_while_their_root_is_trusted(machine: Machine, load: MixedLoad, tmp_path: Path) -> None:
+    """One made before lets a machine in until the old root goes, one made meanwhile does after too.
+
+    A machine that joined and says nothing holds the old root up until it is deleted.
+    """
+    before, unused = token(machine, "before"), token(machine, "unused")
+    with load.loses_nothing():
+        machine.plait("ca", "rotate", "--root", "--within", "1s")
+        until(lambda: stage(machine) == "replacing", within=30)
+        meanwhile = token(machine, "meanwhile")
+        assert joins(machine, before, tmp_path / "before")
+        until(lambda: status(machine)["behind"] == ["machine before"], within=30)
+        assert stage(machine) == "replacing"
+        with api(machine) as opened:
+            opened.delete("/api/v1/nodes/before")
+        until(lambda: all_followed(machine), within=30, what="not everybody followed")
+    assert joins(machine, meanwhile, tmp_path / "meanwhile")
+    with pytest.raises(ForbiddenError, match="root was replaced"):
+        joins(machine, unused, tmp_path / "unused")
+    with api(machine) as opened:
+        opened.delete("/api/v1/nodes/meanwhile")
+
+
+def token(machine: Machine, node: str) -> str:
+    """A join token for a machine of that name."""
+    made = machine.plait("token", "create", "--node", node, "--allow", "*/*", "-o", "json")
+    return str(json.loads(made)["token"])
+
+
+def joins(machine: Machine, text: str, state: Path) -> bool:
+    """Join as an agent does that is given the token; it asks for no more, and reports nothing."""
+    directory = NodeDirectory(state)
+    directory.prepare(proxy_uid=0)
+    given = settings.load({}, state_dir=state, join=text, control="127.0.0.1")
+    return asyncio.run(join.member(given, directory)).identity.spiffe_id.startswith(
+        "spiffe://cluster.local/plait/node/"
+    )
 
 
 def intruder(machine: Machine, folder: Path) -> tuple[Path, Path]:

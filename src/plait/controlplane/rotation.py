@@ -112,6 +112,7 @@ class Rotations:
 
     async def run(self) -> None:
         """Step for ever."""
+        self._authority.tidy()
         while True:
             await self.step()
             await asyncio.sleep(_EVERY)

@@ -145,6 +145,11 @@ class CertificateAuthority:
         with self._lock:
             self._become(rotation.cancel(self._state, now=now or utc_now()))
 
+    def tidy(self) -> None:
+        """Remove what a crash left: retired keys too. For the process that rotates; others may only be reading."""
+        with self._lock:
+            authority_files.sweep(self._directory, self._state)
+
     def _become(self, state: AuthorityState, *, root: Signer | None = None) -> None:
         authority_files.save(self._directory, state, root=root)
         self._state = state
@@ -216,7 +221,6 @@ def open_authority(
             state = AuthorityState(signing=line, since=moment)
         if state is not kept:
             authority_files.save(directory, state, root=root)
-        authority_files.sweep(directory, state)
     else:
         line, root = (theirs.line(trust_domain, moment), None) if theirs else _made(trust_domain, moment)
         _check_trust_domain(directory, line.signer.certificate, trust_domain)

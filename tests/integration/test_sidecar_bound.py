@@ -124,6 +124,21 @@ def test_addresses_outside_are_refused_with_registry_only(machine: Machine) -> N
         assert code(machine, f"http://{places['outside-1']}:8000/") == "000"
 
 
+def test_an_app_that_listens_elsewhere(machine: Machine) -> None:
+    """A port that only a Sidecar's ingress names leads to the app's port, with mutual TLS as all others."""
+    url = f"http://{machine.workload('inside-1')['address']}:7000/"
+    ingress = [{"port": {"number": 7000}, "defaultEndpoint": "127.0.0.1:8000"}]
+    spec = {"workloadSelector": {"labels": {"app": "web"}}, "ingress": ingress}
+    metadata = {"name": "web", "namespace": "default"}
+    set_bound(machine, sidecar("./*"), outside=True)
+    apply(machine, json.dumps({**json.loads(sidecar("./*")), "metadata": metadata, "spec": spec}))
+
+    until(lambda: code(machine, url) == "200", what="port 7000 leads nowhere")
+
+    delete(machine, NETWORKING, "sidecars", "web")
+    until(lambda: code(machine, url) == "000", what="port 7000 is still there")
+
+
 def test_changes_lose_no_call_inside(machine: Machine) -> None:
     """The bound changes again and again under load: every call that all versions let is answered."""
     kept = {"url": f"http://{INSIDE}/", "workers": 3, "pause": 0.02}

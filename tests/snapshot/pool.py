@@ -120,6 +120,7 @@ VARIANTS: tuple[tuple[Resource, ...], ...] = (
     ),
     (
         sidecar("t", selector={"app": "a"}, mode="REGISTRY_ONLY", created=2),
+        sidecar("t", ingress=[{"port": {"number": 8080}, "defaultEndpoint": "127.0.0.1:9000"}], created=2),
         sidecar("t", egress=[{"port": {"number": 80}, "hosts": ["./*"]}, {"hosts": ["shop/*"]}], created=2),
         sidecar("istio-system/t", "./*", mode="REGISTRY_ONLY", created=2),
     ),

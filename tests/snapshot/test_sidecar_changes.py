@@ -97,6 +97,15 @@ def test_a_service_that_leads_to_an_address_is_noticed():
     assert "10.0.0.3" not in changed(also).touched.hosts
 
 
+def test_an_app_that_moves_is_told_to_those_who_dialled_it():
+    """Where an app listens is the workload's own affair, but for those who call a port that exists by it alone."""
+    moved = sidecar("s", selector={"app": "app"}, ingress=[{"port": {"number": 7}, "defaultEndpoint": ":8080"}])
+    touched = changed(moved).touched
+    app = frozenset([name_of("app")])
+
+    assert touched == Touched(reaches=app, workloads=app, hosts=frozenset(["10.0.0.1"]))
+
+
 HOSTS = [
     f"{namespace}/{host}"
     for namespace in (".", "*", "shop", "default")

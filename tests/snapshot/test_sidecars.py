@@ -166,7 +166,7 @@ def test_two_for_the_same_workloads(selector: dict[str, str] | None):
 
 NOT_DONE: list[tuple[Document, str]] = [
     ({"ingress": [{"port": {"number": 1, "protocol": "HTTP"}}]}, "ingress[0].port.protocol"),
-    ({"ingress": [{"port": {"number": 1}, "defaultEndpoint": "127.0.0.1:2"}]}, "ingress[0].defaultEndpoint"),
+    ({"ingress": [{"port": {"number": 1}, "defaultEndpoint": "[::1]:2"}]}, "ingress[0].defaultEndpoint"),
     ({"ingress": [{"port": {"number": 1}, "defaultEndpoint": "unix:///a"}]}, "ingress[0].defaultEndpoint"),
     ({"ingress": [{"port": {"number": 1}, "bind": "0.0.0.0"}]}, "ingress[0].bind"),
     ({"ingress": [{"port": {"number": 1}, "captureMode": "NONE"}]}, "ingress[0].captureMode"),
@@ -200,6 +200,18 @@ def test_what_happens_anyway_is_not_said():
     builder = built(*MESH, sidecar("s", "./*", mode="REGISTRY_ONLY", ingress=anyway))
 
     assert said(builder, "s") == {"Accepted": ("True", "Accepted")}
+
+
+def test_an_app_that_listens_elsewhere():
+    """Calls to a port go to the app's port that defaultEndpoint names; a port that only it names is a port too."""
+    ports = [{"port": {"number": 8080}, "defaultEndpoint": "0.0.0.0:9000"}, {"port": {"number": 7000}}]
+    ports.append({"port": {"number": 7001}, "defaultEndpoint": "127.0.0.1:9001"})
+    builder = built(*MESH, sidecar("s", ingress=ports))
+    found = project(builder.snapshot, name_of("app"), frozenset()).inbound
+
+    assert [(port.number, port.app_port) for port in found] == [(7001, 9001), (8080, 9000)]
+    assert said(builder, "s") == {"Accepted": ("True", "Accepted")}
+    assert reached(sidecar("s", ingress=ports)) == ALL
 
 
 @pytest.mark.parametrize(("mode", "refuses"), [("", False), ("ALLOW_ANY", False), ("REGISTRY_ONLY", True)])
@@ -237,6 +249,19 @@ def test_addresses_of_workloads(mode: str):
             known=place != "10.0.0.2:9999",
             refused=refused,
         )
+
+
+@pytest.mark.parametrize(
+    ("hosts", "inside"), [(["*/*"], True), (["./*"], True), (["./*.cluster.local"], False), (["*/*", "~./*"], False)]
+)
+def test_ports_that_no_service_leads_to(hosts: list[str], inside: bool):
+    """A port of a workload that no service leads to is inside only if all of its namespace is."""
+    job = workload("job", "10.0.0.9", ports={"metrics": 9090})
+    snapshot = snapshot_of(*MESH, job, sidecar("s", *hosts, mode="REGISTRY_ONLY", selector=APP))
+    found, nothing = project(snapshot, name_of("app"), frozenset(["10.0.0.9:9090", "10.0.0.9:9"])).direct[::-1]
+
+    assert (found.refused, bool(found.identity)) == (not inside, inside)
+    assert nothing.refused
 
 
 def test_names():

@@ -182,7 +182,7 @@ def inbound(port: InboundPort) -> cluster_pb2.Cluster:
     """The cluster that leads to the app, which listens on every address or on loopback alone."""
     name = names.inbound_cluster(port.number)
     message = _base(name, cluster_pb2.Cluster.STATIC)
-    message.load_assignment.CopyFrom(static_endpoints(name, (("127.0.0.1", port.number),)))
+    message.load_assignment.CopyFrom(static_endpoints(name, (("127.0.0.1", port.app_port or port.number),)))
     if port.protocol.is_http:
         options = _http_options(port.protocol, negotiate=False, idle_timeout=port.idle_timeout, max_age=None)
         message.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(options)

@@ -33,8 +33,9 @@ def bound_of(
     if caller.capture is Capture.EXPLICIT:
         return None
     if holder is not None and bounds.lets_place(target.host, target.port):
-        service, port = next(found for found in bounds.leading_to(target.host, target.port) if bounds.lets(*found))
-        return _inside(reach, service, port, namespace=bounds.namespace)
+        leading = (found for found in bounds.leading_to(target.host, target.port) if bounds.lets(*found))
+        found = next(leading, None)
+        return _inside(reach, *found, namespace=bounds.namespace) if found else None
     return _unknown(reach, target, holder)
 
 

@@ -53,11 +53,15 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """What one Sidecar lets workloads call; `registry_only` refuses what is no service of the mesh."""
+    """What one Sidecar lets workloads call; `registry_only` refuses what is no service of the mesh.
+
+    `app_ports` are (port, port of the app): where calls to the workload go that its app takes at another port.
+    """
 
     sidecar: ObjectName
     listeners: tuple[EgressListener, ...]
     registry_only: bool = False
+    app_ports: tuple[tuple[int, int], ...] = ()
 
     def verdict(self, service: Service, port: int, namespace: str) -> Verdict:
         """Whether a caller in that namespace may call that port of a service, and which host says so."""

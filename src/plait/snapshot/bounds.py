@@ -1,15 +1,16 @@
 """A workload's Sidecar as it bears on its view, its names and its scope keys.
 
 Outside the bound a name of the mesh does not exist, and its address leads nowhere. An address of a workload is inside
-if a service that may be called leads to that port. Outside it is like any address that the mesh does not know: with
-ALLOW_ANY the connection goes there in plaintext, with REGISTRY_ONLY it is closed at once.
+if a service that may be called leads to that port (or none does, and a host `*` means its namespace). Outside it is
+like any address that the mesh does not know: with ALLOW_ANY the connection goes there in plaintext, with REGISTRY_ONLY
+it is closed at once.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from plait.model.ids import ObjectName
+from plait.model.ids import ObjectName, Origin
 from plait.model.reach import Reach
 from plait.model.services import Capture, Protocol, Service, Workload
 from plait.model.snapshot import Snapshot
@@ -18,6 +19,7 @@ from plait.model.view import DirectEndpoint, ScopeKey
 from plait.snapshot.names import resolve_host, scope_keys
 from plait.snapshot.services import target_number
 from plait.snapshot.sidecars import Chooser
+from plait.snapshot.workload_ports import called_ports
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,17 +71,27 @@ class Bounds:
 
     def leading_to(self, address: str, port: int) -> Iterable[tuple[Service, int]]:
         """The services, with their port, that lead to a port of the workload with that address of its own."""
-        name = self.snapshot.addresses.get(address)
-        workload = self.snapshot.workloads.get(name) if name else None
-        for host in self.snapshot.serving.get(workload.name, ()) if workload else ():
+        workload = self._holder(address)
+        if workload is None:
+            return
+        for host in self.snapshot.serving.get(workload.name, ()):
             service = self.snapshot.services[host]
             for item in service.ports:
-                if workload is not None and target_number(service, item, workload) == port:
+                if target_number(service, item, workload) == port:
                     yield service, item.number
 
     def lets_place(self, address: str, port: int) -> bool:
         """Whether a port of the workload with that address of its own may be called there."""
-        return self.reach is None or any(self.lets(*found) for found in self.leading_to(address, port))
+        leading = tuple(self.leading_to(address, port))
+        if leading or self.reach is None:
+            return self.reach is None or any(self.lets(*found) for found in leading)
+        workload = self._holder(address)
+        known = workload is not None and port in called_ports(self.snapshot, workload)
+        return workload is not None and known and self.lets(_nameless(workload), port)
+
+    def _holder(self, address: str) -> Workload | None:
+        name = self.snapshot.addresses.get(address)
+        return self.snapshot.workloads.get(name) if name else None
 
     def _inside(self, endpoint: DirectEndpoint, demanded: Sequence[Service]) -> bool:
         if self.lets_place(endpoint.address, endpoint.port):
@@ -102,3 +114,9 @@ class Bounds:
             known=endpoint.known,
             refused=self.refuses_unknown,
         )
+
+
+def _nameless(workload: Workload) -> Service:
+    """A port that no service leads to, as a service of the workload's namespace that no host means but `*`."""
+    origin = Origin(kind="WorkloadEntry", namespace=workload.name.namespace, name=workload.name.name)
+    return Service(name=workload.name, host="", address=workload.address, ports=(), origin=origin)

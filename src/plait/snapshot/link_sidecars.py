@@ -6,6 +6,7 @@ which another reach came out.
 
 from collections.abc import Sequence
 
+from plait.model.reach import Reach
 from plait.snapshot.declared import DeclaredWorkload
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.links import Stage
@@ -37,8 +38,16 @@ def follow_reaches(stage: Stage, dirty: Dirty, *, root_namespace: str) -> None:
     chooser = Chooser(sidecars, root_namespace=root_namespace)
     for name in concerned:
         stage.effects.work["reaches"] += 1
-        declared = workloads.get(name)
-        reaches.put(name, chooser.reach_of(declared.workload) if declared else None)
+        declared, former = workloads.get(name), reaches.get(name)
+        reach = chooser.reach_of(declared.workload) if declared else None
+        reaches.put(name, reach)
+        if declared and _app_ports(former) != _app_ports(reach):
+            stage.effects.hosts.add(declared.workload.address)
+            stage.effects.workloads.add(name)
+
+
+def _app_ports(reach: Reach | None) -> tuple[tuple[int, int], ...]:
+    return reach.app_ports if reach else ()
 
 
 def note_places(stage: Stage, host: str, members: Sequence[DeclaredWorkload], *, same: bool) -> None:

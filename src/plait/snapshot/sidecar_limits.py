@@ -23,6 +23,12 @@ def not_done(spec: SidecarSpec) -> Iterator[Problem]:
         yield _problem("outboundTrafficPolicy.egressProxy has no effect: calls to unknown hosts go there directly")
 
 
+def app_port(endpoint: str) -> int:
+    """The port at which a defaultEndpoint says that the app listens; 0 for none, and for what is not called there."""
+    host, _, port = endpoint.rpartition(":")
+    return int(port) if host in ("", "127.0.0.1", "0.0.0.0") and port.isdecimal() else 0  # noqa: S104 (the app's)
+
+
 def _problem(sentence: str) -> Problem:
     return Problem(reason="UnsupportedValue", message=sentence)
 
@@ -31,8 +37,8 @@ def _of_ingress(listener: IstioIngressListener) -> Iterator[str]:
     number = listener.port.number
     if listener.port.protocol:
         yield "port.protocol has no effect: appProtocol or the name of the Service's port says what it speaks"
-    if listener.default_endpoint and listener.default_endpoint.rpartition(":")[2] != str(number):
-        yield f"defaultEndpoint has no effect: calls to port {number} go to the app's port {number}"
+    if listener.default_endpoint and not app_port(listener.default_endpoint):
+        yield f"defaultEndpoint has no effect: calls to port {number} go to that port of the app on 127.0.0.1"
     if listener.bind:
         yield "bind has no effect: calls to the workload's address are captured"
     if listener.capture_mode == "NONE":

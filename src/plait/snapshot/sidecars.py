@@ -13,9 +13,9 @@ from plait.model.ids import ObjectName
 from plait.model.reach import ANY, EgressListener, HostPattern, Reach
 from plait.model.services import Labels, Workload, WorkloadKind
 from plait.model.snapshot import Condition, SelectedReach
-from plait.resources.istio.sidecar import IstioEgressListener, OutboundTrafficPolicy, SidecarSpec
+from plait.resources.istio.sidecar import IstioEgressListener, IstioIngressListener, OutboundTrafficPolicy, SidecarSpec
 from plait.snapshot.conditions import ACCEPTED, fails, holds, partially_invalid
-from plait.snapshot.sidecar_limits import not_done
+from plait.snapshot.sidecar_limits import app_port, not_done
 from plait.snapshot.sidecar_table import DeclaredSidecar
 from plait.snapshot.workloads import labels_of, selects
 
@@ -32,6 +32,7 @@ def declare_sidecar(name: ObjectName, spec: SidecarSpec, *, generation: int, cre
         sidecar=name,
         listeners=listeners or (_EVERYTHING,),
         registry_only=_registry_only(spec.outbound_traffic_policy),
+        app_ports=tuple(sorted(_app_ports(spec.ingress))),
     )
     return DeclaredSidecar(
         selected=SelectedReach(selector=labels_of(selector.labels) if selector else None, reach=reach),
@@ -44,6 +45,13 @@ def declare_sidecar(name: ObjectName, spec: SidecarSpec, *, generation: int, cre
 def _registry_only(policy: OutboundTrafficPolicy | None) -> bool:
     """Without the field the mesh's own policy holds: to let unknown hosts pass."""
     return policy is not None and policy.mode == "REGISTRY_ONLY"
+
+
+def _app_ports(ingress: Iterable[IstioIngressListener]) -> Iterable[tuple[int, int]]:
+    for listener in ingress:
+        found = app_port(listener.default_endpoint)
+        if found and listener.port.number:
+            yield listener.port.number, found
 
 
 def _listener(listener: IstioEgressListener, path: str) -> EgressListener:

@@ -25,6 +25,9 @@ def app_ports(snapshot: Snapshot, workload: Workload) -> Mapping[int, Protocol]:
             number = target_number(service, port, workload)
             if number is not None:
                 said.setdefault(number, []).append(port.protocol)
+    reach = snapshot.reaches.get(workload.name)
+    for number, _ in reach.app_ports if reach else ():
+        said.setdefault(number, [])
     return {number: agreed(said[number]) or known_protocol(number) for number in sorted(said)}
 
 

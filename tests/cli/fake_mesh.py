@@ -155,11 +155,11 @@ class RunningMesh:
             "ads_address": "",
         }
         (run / "endpoints.json").write_text(json.dumps(endpoints))
-        app = create_app(self.mesh.backend(asyncio.run(self.mesh.store())))
-        app.post("/plait/v1/wait")(self.mesh.wait)
-        app.get("/plait/v1/ca")(self.mesh.authority)
-        app.post("/plait/v1/ca/rotate")(self.mesh.rotate)
-        config = uvicorn.Config(app, uds=str(self.mesh.socket), log_level="error", lifespan="off")
+        self.app = create_app(self.mesh.backend(asyncio.run(self.mesh.store())))
+        self.app.post("/plait/v1/wait")(self.mesh.wait)
+        self.app.get("/plait/v1/ca")(self.mesh.authority)
+        self.app.post("/plait/v1/ca/rotate")(self.mesh.rotate)
+        config = uvicorn.Config(self.app, uds=str(self.mesh.socket), log_level="error", lifespan="off")
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=lambda: asyncio.run(self.server.serve()), daemon=True)
 

@@ -24,15 +24,20 @@ COLUMNS = (
 
 def doctor(
     look_only: Annotated[bool, typer.Option("--look-only", help="Leave in place what killed processes left.")] = False,
+    forget: Annotated[
+        list[str] | None, typer.Option("--forget", metavar="ID", help="Remove what that dead mesh left; repeatable.")
+    ] = None,
     output: options.Format = Output.TABLE,
 ) -> None:
     """Examine this machine and the mesh, and clean up leftovers; exit code 1 when something is wrong."""
-    from plait.cli import leftovers
+    from plait.cli import dead_meshes, leftovers
 
     mesh = context.current()
+    removed = [finding for name in forget or () for finding in dead_meshes.forget(mesh, name)]
     findings = [finding for examination in EXAMINATIONS for finding in examination(mesh)]
     running = pids.alive(mesh.run_dir / "node.pid") is not None
     findings += leftovers.examine(mesh, running=running, clean=not look_only)
+    findings += [*removed, *dead_meshes.examine(mesh)]
     show_rows([asdict(finding) for finding in findings], COLUMNS, output, empty="Nothing was examined.")
     problems = [finding for finding in findings if finding.state == "problem"]
     if output in (Output.TABLE, Output.WIDE):

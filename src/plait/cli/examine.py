@@ -8,18 +8,17 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from plait.cli import quick_status
+from plait.cli import examine_certificates, examine_machine, examine_mesh, quick_status
 from plait.cli.context import Mesh
 from plait.cli.fields import part
-from plait.cli.findings import Finding
+from plait.cli.findings import Finding, problem
 from plait.errors import PlaitError, UnreachableError
 
 LITTLE_SPACE = 200 << 20
-EXPIRY_WARNING = timedelta(days=30)
+FEW_FILES = 1000
 
 
 def envoy(mesh: Mesh) -> Iterator[Finding]:
@@ -73,6 +72,10 @@ def state_directory(mesh: Mesh) -> Iterator[Finding]:
         return
     yield from _private(mesh.state_dir / "control")
     free = shutil.disk_usage(mesh.state_dir).free
+    left = os.statvfs(mesh.state_dir)
+    if left.f_files and left.f_favail < FEW_FILES:
+        detail = f"only {left.f_favail} files can be made in {mesh.state_dir}"
+        yield problem("state", detail, "remove files from that disk: it has no more inodes, whatever space is free")
     if free < LITTLE_SPACE:
         yield Finding(check="state", state="problem", detail=f"only {free >> 20} MB are free for {mesh.state_dir}",
                       remedy="free some space: nothing can be applied on a full disk")  # fmt: skip
@@ -88,36 +91,6 @@ def _private(folder: Path) -> Iterator[Finding]:
     if mode & 0o077:
         yield Finding(check="state", state="problem", detail=f"{folder} can be read by others (mode {mode:o})",
                       remedy=f"chmod 700 {folder}: it holds the authority's keys")  # fmt: skip
-
-
-def certificates(mesh: Mesh) -> Iterator[Finding]:
-    """Whether the authority's certificates live long enough."""
-    folder = mesh.state_dir / "control/ca"
-    try:
-        files = sorted(folder.glob("*.crt"))
-    except OSError:
-        return
-    for file in files:
-        yield _expiry(file)
-
-
-def _expiry(file: Path) -> Finding:
-    from cryptography import x509
-
-    try:
-        end = x509.load_pem_x509_certificate(file.read_bytes()).not_valid_after_utc
-    except (OSError, ValueError) as error:
-        return Finding(check="certificates", state="problem", detail=f"{file} cannot be read: {error}",
-                       remedy="restore it from a copy; without it no certificate can be signed")  # fmt: skip
-    left = end - datetime.now(UTC)
-    until = f"{file.stem} certificate is valid until {end:%Y-%m-%d}"
-    if left < timedelta(0):
-        return Finding(check="certificates", state="problem", detail=f"the {file.stem} certificate has expired",
-                       remedy="renew the authority: every call between services fails")  # fmt: skip
-    if left < EXPIRY_WARNING:
-        return Finding(check="certificates", state="problem", detail=f"the {until}, {left.days} days from now",
-                       remedy="renew the authority before that day")  # fmt: skip
-    return Finding(check="certificates", state="ok", detail=f"the {until}")
 
 
 def control(mesh: Mesh) -> Iterator[Finding]:
@@ -142,8 +115,8 @@ def _elsewhere(mesh: Mesh) -> bool:
 
 
 def _status(status: Mapping[str, Any]) -> Iterator[Finding]:
-    for problem in status.get("problems") or ():
-        yield Finding(check="mesh", state="problem", detail=problem, remedy="see `plait status`")
+    for told in status.get("problems") or ():
+        yield Finding(check="mesh", state="problem", detail=told, remedy="see `plait status`")
     for machine in status.get("nodes") or ():
         if not machine.get("connected"):
             yield Finding(
@@ -189,9 +162,14 @@ def agent(mesh: Mesh) -> Iterator[Finding]:
 EXAMINATIONS: tuple[Callable[[Mesh], Iterator[Finding]], ...] = (
     envoy,
     capture,
+    examine_machine.kernel,
+    examine_machine.limits,
+    examine_machine.ports,
     state_directory,
-    certificates,
+    examine_certificates.certificates,
+    examine_mesh.store_at_rest,
     control,
+    examine_mesh.health,
     agent,
 )
 """Everything that is looked at, in order."""

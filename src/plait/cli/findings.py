@@ -14,3 +14,18 @@ class Finding:
     state: State
     detail: str
     remedy: str = ""
+
+
+def problem(check: str, detail: str, remedy: str) -> Finding:
+    """Something is wrong: where and what, and how to mend it."""
+    return Finding(check=check, state="problem", detail=detail, remedy=remedy)
+
+
+def warning(check: str, detail: str, remedy: str) -> Finding:
+    """Something is worth a word, but no failure."""
+    return Finding(check=check, state="warning", detail=detail, remedy=remedy)
+
+
+def fine(check: str, detail: str) -> Finding:
+    """All is well there."""
+    return Finding(check=check, state="ok", detail=detail)

@@ -16,6 +16,7 @@ from typing import Any
 from plait.api.shapes import list_at, map_at
 from plait.controlplane.addresses import machine_range
 from plait.controlplane.edges import Edges
+from plait.controlplane.machine_health import MachineReports
 from plait.controlplane.objects import Objects
 from plait.controlplane.restored import Restored
 from plait.controlplane.rotation import Rotations
@@ -79,6 +80,7 @@ class Machines:
         self._leaf_life = leaf_life
         self.edges = Edges()
         self.restored = Restored()
+        self.reports = MachineReports()
         self.rotations = Rotations(objects, authority, leaf_life=leaf_life)
 
     async def admit(self, node: str, csr: str, allow: str, *, address: str, local: bool) -> Membership:
@@ -113,6 +115,7 @@ class Machines:
         """What the machine must know of the mesh; `holds` are the certificates and roots in use there."""
         machine = await self._node(node)
         self.rotations.report(node, holds)
+        self.reports.take(node, holds)
         return {
             "cidr": str(map_at(machine, "spec").get("podCIDR", "")),
             "trustDomain": self._trust_domain,

@@ -19,6 +19,7 @@ from starlette.background import BackgroundTask
 from plait import __version__
 from plait.api.guard import is_unix
 from plait.controlplane import backup
+from plait.controlplane.machine_health import MachineReports
 from plait.controlplane.state import StateDirectory
 from plait.errors import ForbiddenError
 from plait.store.sqlite import SqliteStore
@@ -33,16 +34,26 @@ class StoreHealth(BaseModel):
     problems: tuple[str, ...]
 
 
+class ReportedMachine(BaseModel):
+    """A machine: its agent's version, how far its clock is ahead of control's and how long ago it said so, seconds."""
+
+    name: str
+    version: str
+    ahead: float
+    age: float
+
+
 class Health(BaseModel):
-    """The control process: its version, its clock in seconds since 1970, its process, and its store."""
+    """The control process: its version, its clock in seconds since 1970, its process, its store, and its machines."""
 
     version: str
     time: float
     pid: int
     store: StoreHealth = Field(description="the store, as SQLite checks it")
+    machines: tuple[ReportedMachine, ...] = ()
 
 
-def add_operation_routes(app: FastAPI, state: StateDirectory, store: SqliteStore) -> None:
+def add_operation_routes(app: FastAPI, state: StateDirectory, store: SqliteStore, reports: MachineReports) -> None:
     """Add the routes."""
 
     @app.get("/plait/v1/health")
@@ -55,7 +66,12 @@ def add_operation_routes(app: FastAPI, state: StateDirectory, store: SqliteStore
             size=state.database.stat().st_size,
             problems=summary.problems,
         )
-        return Health(version=__version__, time=time.time(), pid=os.getpid(), store=checked)
+        now = time.time()
+        machines = tuple(
+            ReportedMachine(name=name, version=said.version, ahead=said.ahead, age=now - said.heard)
+            for name, said in sorted(reports.all().items())
+        )
+        return Health(version=__version__, time=now, pid=os.getpid(), store=checked, machines=machines)
 
     @app.post("/plait/v1/backup", response_class=FileResponse)
     async def take_backup(request: Request) -> FileResponse:

@@ -94,7 +94,7 @@ async def _serve_api(control: Control, outside: tuple[str, int] | None) -> None:
         app, control.reconciler, control.connections, control.publisher, bundle=lambda: control.authority.bundle
     )
     add_ca_routes(app, control.authority, control.machines.rotations)
-    add_operation_routes(app, control.state, control.store)
+    add_operation_routes(app, control.state, control.store, control.machines.reports)
     server = ApiServer(app)
     server.add_unix(control.state.api_socket)
     host, port = _listen(control, server, outside)

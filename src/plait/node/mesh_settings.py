@@ -6,11 +6,13 @@ control is away. A changed trust bundle is handed to every Envoy at once.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from plait import __version__
 from plait.errors import PlaitError
 from plait.identity.attestation import Grant
 from plait.node.renewal import Signing
@@ -88,7 +90,7 @@ class MeshSettings:
         """Ask control now; what is known stays while it does not answer."""
         holds = self.holds()
         try:
-            document = await self._source.settings(holds)
+            document = await self._source.settings({**holds, "version": __version__, "clock": time.time()})
         except PlaitError as error:
             log.debug("the mesh's settings are as before: %s", error)
             return self.current

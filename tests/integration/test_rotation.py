@@ -22,8 +22,9 @@ from plait.errors import ForbiddenError
 from plait.identity.authority import open_authority
 from plait.identity.spiffe import workload_id
 from plait.identity.svid import new_key, signing_request
-from plait.identity.trust import signer_of
+from plait.identity.trust import fingerprints, signer_of
 from plait.node import join, settings
+from plait.node.join import Member
 from plait.node.state import NodeDirectory
 from tests.integration.counted_load import api, apply, serve
 from tests.integration.machines import Machine, mesh, needs_root, until
@@ -135,24 +136,30 @@ def test_the_mesh_lives_on_the_new_root(machine: Machine, load: MixedLoad) -> No
 def test_join_tokens_serve_while_their_root_is_trusted(machine: Machine, load: MixedLoad, tmp_path: Path) -> None:
     """One made before lets a machine in until the old root goes, one made meanwhile does after too.
 
-    A machine that joined and says nothing holds the old root up until it is deleted.
+    A machine that joined and says nothing holds each stage up until it is deleted; later it joins again by a new token.
     """
     before, unused = token(machine, "before"), token(machine, "unused")
+    left_behind = joined(machine, token(machine, "away"), tmp_path / "away")
     with load.loses_nothing():
         machine.plait("ca", "rotate", "--root", "--within", "1s")
+        until(lambda: status(machine)["behind"] == ["machine away"], within=30)
+        assert stage(machine) == "distributing"
+        forget(machine, "away")
         until(lambda: stage(machine) == "replacing", within=30)
         meanwhile = token(machine, "meanwhile")
-        assert joins(machine, before, tmp_path / "before")
+        joined(machine, before, tmp_path / "before")
         until(lambda: status(machine)["behind"] == ["machine before"], within=30)
         assert stage(machine) == "replacing"
-        with api(machine) as opened:
-            opened.delete("/api/v1/nodes/before")
+        forget(machine, "before")
         until(lambda: all_followed(machine), within=30, what="not everybody followed")
-    assert joins(machine, meanwhile, tmp_path / "meanwhile")
+    joined(machine, meanwhile, tmp_path / "meanwhile")
     with pytest.raises(ForbiddenError, match="root was replaced"):
-        joins(machine, unused, tmp_path / "unused")
-    with api(machine) as opened:
-        opened.delete("/api/v1/nodes/meanwhile")
+        joined(machine, unused, tmp_path / "unused")
+    assert joined(machine, unused, tmp_path / "away") == left_behind
+    again = joined(machine, token(machine, "away"), tmp_path / "away")
+    assert fingerprints(again.bundle) == (status(machine)["roots"][0]["fingerprint"],)
+    for name in ("meanwhile", "away"):
+        forget(machine, name)
 
 
 def token(machine: Machine, node: str) -> str:
@@ -161,14 +168,18 @@ def token(machine: Machine, node: str) -> str:
     return str(json.loads(made)["token"])
 
 
-def joins(machine: Machine, text: str, state: Path) -> bool:
+def forget(machine: Machine, node: str) -> None:
+    """Delete a machine."""
+    with api(machine) as opened:
+        opened.delete(f"/api/v1/nodes/{node}")
+
+
+def joined(machine: Machine, text: str, state: Path) -> Member:
     """Join as an agent does that is given the token; it asks for no more, and reports nothing."""
     directory = NodeDirectory(state)
     directory.prepare(proxy_uid=0)
     given = settings.load({}, state_dir=state, join=text, control="127.0.0.1")
-    return asyncio.run(join.member(given, directory)).identity.spiffe_id.startswith(
-        "spiffe://cluster.local/plait/node/"
-    )
+    return asyncio.run(join.member(given, directory))
 
 
 def intruder(machine: Machine, folder: Path) -> tuple[Path, Path]:

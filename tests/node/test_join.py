@@ -10,6 +10,7 @@ import pytest
 from plait.errors import ForbiddenError, RefusedError
 from plait.identity.authority import open_authority
 from plait.identity.svid import new_key, signing_request, svid
+from plait.identity.tokens import JoinToken
 from plait.node import join, settings
 from plait.node.http import Answer
 from plait.node.join import Member, Membership
@@ -78,6 +79,25 @@ def test_beside_control_the_present_address_counts(tmp_path: Path) -> None:
     (directory.run / "endpoints.json").write_text(json.dumps(endpoints))
     again = asyncio.run(join.member(settings.load({}, state_dir=directory.root), directory))
     assert again.membership.ads_address == "127.0.0.1:7777"
+
+
+def test_an_old_token_in_the_flags_harms_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the roots were replaced a unit file may still name the token of before: the membership counts."""
+    directory, found = prepared(tmp_path), member(tmp_path)
+    join.keep(directory, found)
+    asked: list[str] = []
+
+    async def refused(given: settings.NodeSettings, directory: NodeDirectory) -> Member:
+        del directory
+        asked.append(given.join)
+        raise ForbiddenError("the control plane that answered is not the one that made the token")
+
+    monkeypatch.setattr(join, "_join_there", refused)
+    for prints in (("ab" * 32,), (found.membership.fingerprint, "ab" * 32)):
+        token = JoinToken(id="1", secret="s", node="m", api_port=1, ads_port=2, fingerprints=prints)
+        given = settings.load({}, state_dir=directory.root, join=token.encode(), control="192.0.2.1")
+        assert asyncio.run(join.member(given, directory)) == found
+    assert len(asked) == 1
 
 
 def test_without_token_or_control_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,8 @@ mesh's owner can open, for a token of its own; elsewhere a person brings one. Be
 root that the API presents is compared with the fingerprint in the token, so it cannot be shown to an impostor.
 
 Key, certificate and what control assigned are kept in STATE/node/identity, so restarts of either side need no token.
-The certificate is renewed at half its life. A mesh that was made anew beside us is noticed by its root, and joined.
+The certificate is renewed at half its life. A mesh that was made anew beside us is noticed by its root, and joined. A
+machine that was away while the root was replaced joins again by a new token.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from plait.errors import ForbiddenError, RefusedError, UnreachableError
+from plait.errors import ForbiddenError, PlaitError, RefusedError, UnreachableError
 from plait.identity.private_files import write_private
 from plait.identity.spiffe import CONTROL_SERVER_NAME
 from plait.identity.svid import Svid, new_key, signing_request, svid
@@ -62,6 +63,8 @@ async def member(settings: NodeSettings, directory: NodeDirectory) -> Member:
     kept = await asyncio.to_thread(load, directory)
     here = not settings.join and (kept is None or is_beside_control(directory))
     if kept is not None and not await _outdated(kept, directory, here=here):
+        if settings.join and _names_other_roots(settings.join, kept):
+            return await _rejoined(settings, directory, kept)
         return _moved(kept, directory, settings) if here else kept
     if here:
         return await _join_here(settings, directory)
@@ -119,6 +122,20 @@ async def _outdated(kept: Member, directory: NodeDirectory, *, here: bool) -> bo
         return False
     current = str(read_json(directory.run / "endpoints.json").get("root_fingerprint", ""))
     return bool(current) and current not in fingerprints_of(kept.bundle)
+
+
+def _names_other_roots(text: str, kept: Member) -> bool:
+    """Whether a token is of roots that this machine does not know: it is old, or the roots changed without us."""
+    return not set(parse_join_token(text).fingerprints) & set(fingerprints_of(kept.bundle))
+
+
+async def _rejoined(settings: NodeSettings, directory: NodeDirectory, kept: Member) -> Member:
+    """Join anew by a token of other roots; one from before a rotation serves no more, and harms nothing."""
+    try:
+        return await _join_there(settings, directory)
+    except PlaitError as error:
+        log.info("the membership is kept, the join token serves no more: %s", error.problem)
+        return kept
 
 
 def _moved(kept: Member, directory: NodeDirectory, settings: NodeSettings) -> Member:

@@ -122,6 +122,15 @@ def test_workloads_under_one_sidecar_share_their_scopes():
     assert mesh.held[FRONTEND].of(SCOPE).keys() == mesh.held[ORDERS].of(SCOPE).keys()
 
 
+def test_scopes_of_former_sidecars_are_not_kept():
+    """However often a Sidecar changes, only what is in force takes memory: what comes back is made again."""
+    mesh = Mesh(applied(SIDECAR))
+    for text in (NO_ONE, SIDECAR):
+        mesh.change(applied(text))
+
+    assert mesh.publisher.work["scopes"] == 1
+
+
 def test_a_service_that_comes_is_sent_if_it_is_inside():
     """A new service below a wildcard gets a key at the callers whose Sidecar lets them call it."""
     mesh = Mesh(applied(SIDECAR.replace("./reviews-v1.shop.svc.cluster.local", "late/*.late.svc.cluster.local")))

@@ -3,6 +3,7 @@
 import pytest
 
 from plait.model.reach import Reach
+from plait.model.services import Capture
 from plait.model.snapshot import Snapshot
 from plait.model.view import DirectEndpoint
 from plait.resources.parse import Resource
@@ -285,3 +286,12 @@ def test_names_of_single_workloads():
     assert Bounds.named(snapshot_of(*MESH, headless, db), name_of("app")).resolve(name) == name
     outside = snapshot_of(*MESH, headless, db, sidecar("s", "shop/*"))
     assert Bounds.named(outside, name_of("app")).resolve(name) is None
+
+
+def test_authorities_where_calls_go_through_a_proxy():
+    """In explicit capture what is outside has no authority, and what is inside has those of the caller's namespace."""
+    snapshot = snapshot_of(*MESH, sidecar("s", f"./{B}"))
+    keys = {key.key for key in Bounds.named(snapshot, name_of("app")).scope_keys(Capture.EXPLICIT)}
+
+    assert {"b", "b:80", "b.default", B, "240.240.0.2"} <= keys
+    assert all(key.startswith(("b", "240.240.0.2")) for key in keys)

@@ -5,8 +5,10 @@
 
 import asyncio
 import socket
+import tempfile
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -14,9 +16,11 @@ import uvloop
 from dnslib import EDNS0, QTYPE, RCODE, RR, A, DNSRecord
 
 from plait.errors import DeadlineError, ForbiddenError, RefusedError
-from plait.node.dns import DnsServer, DnsSettings
+from plait.node.dns import DnsAnswers, DnsSettings
+from plait.node.dns_link import sockets_at
 from plait.node.resolver import FOREIGN, MISSING, Answer
 from plait.node.upstream import Upstream
+from tests.node.fronts import Running, front
 
 REVIEWS = "reviews.default.svc.cluster.local"
 MANY = tuple(f"10.5.0.{number}" for number in range(2, 102))
@@ -70,31 +74,29 @@ class Resolver(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def serving(*resolvers: Resolver, attempt: float = 0.2) -> AsyncGenerator[DnsServer]:
+async def serving(*resolvers: Resolver, attempt: float = 0.2) -> AsyncGenerator[Running]:
+    """A front with these resolvers, and an agent that knows the mesh above."""
     servers = [await resolver.start() for resolver in resolvers]
     upstream = Upstream(lambda: servers, attempt=attempt, deadline=1.0)
-    server = DnsServer(known, address="127.0.0.1", port=0, upstream=upstream, settings=DnsSettings(deadline=0.2))
-    task = asyncio.create_task(server.run())
-    await asyncio.wait_for(server.listening.wait(), 5)
-    try:
-        yield server
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        for resolver in resolvers:
-            resolver.transport.close()
+    answers = DnsAnswers(known, upstream=upstream, settings=DnsSettings(deadline=0.2))
+    with tempfile.TemporaryDirectory() as folder, front(Path(folder), lambda: servers, attempt=attempt) as running:
+        async with running.answered(answers):
+            yield running
+    for resolver in resolvers:
+        resolver.transport.close()
 
 
-async def ask_udp(server: DnsServer, data: bytes, *, wait: float = 5.0) -> bytes:
+async def ask_udp(server: Running, data: bytes, *, wait: float = 5.0, source: str = "127.0.0.1") -> bytes:
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        asker.bind((source, 0))
         asker.setblocking(False)
         asker.connect(("127.0.0.1", server.port))
         await loop.sock_sendall(asker, data)
         return await asyncio.wait_for(loop.sock_recv(asker, 65536), wait)
 
 
-async def ask_tcp(server: DnsServer, data: bytes) -> bytes:
+async def ask_tcp(server: Running, data: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(len(data).to_bytes(2, "big") + data)
     length = int.from_bytes(await reader.readexactly(2), "big")
@@ -240,23 +242,26 @@ def test_foreign_name_by_tcp_is_forwarded_by_tcp():
     """A question by TCP goes on by TCP, where the answer may be long."""
 
     async def check() -> None:
-        resolver = Resolver("192.0.2.9")
+        resolver, served = Resolver("192.0.2.9"), asyncio.Event()
 
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             data = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
             reply = resolver.reply(data)
-            writer.write(len(reply).to_bytes(2, "big") + reply)
-            await writer.drain()
+            framed = len(reply).to_bytes(2, "big") + reply
+            for part in (framed[:1], framed[1:9], framed[9:]):
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(0.01)
             writer.close()
+            await writer.wait_closed()
+            served.set()
 
         listening = await asyncio.start_server(answer, "127.0.0.1", 0)
         where = listening.sockets[0].getsockname()[:2]
-        server = DnsServer(known, address="127.0.0.1", port=0, upstream=Upstream(lambda: [where]))
-        task = asyncio.create_task(server.run())
-        await server.listening.wait()
-        assert str(DNSRecord.parse(await ask_tcp(server, question("example.com"))).rr[0].rdata) == "192.0.2.9"
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        async with serving() as server:
+            server.front.forwarder.servers = lambda: (where[:2],)
+            assert str(DNSRecord.parse(await ask_tcp(server, question("example.com"))).rr[0].rdata) == "192.0.2.9"
+            await served.wait()
         listening.close()
 
     run(check)
@@ -264,39 +269,25 @@ def test_foreign_name_by_tcp_is_forwarded_by_tcp():
 
 def test_port_taken_names_the_holder():
     """A DNS port that is held is refused with the name of the process."""
-
-    async def check() -> None:
-        async with serving() as server:
-            second = DnsServer(known, address="127.0.0.1", port=server.port, upstream=Upstream(lambda: []))
-            with pytest.raises(ExceptionGroup) as caught:
-                await second.run()
-            assert caught.group_contains(RefusedError, match="listens there")
-
-    run(check)
+    datagrams, stream = sockets_at("127.0.0.1", 0)
+    with datagrams, stream, pytest.raises(RefusedError, match="listens there"):
+        sockets_at("127.0.0.1", stream.getsockname()[1])
 
 
 def test_greedy_client_costs_only_itself():
     """Who has too many questions open is refused more, at once, while others are answered."""
 
     async def check() -> None:
-        server = DnsServer(
-            known,
-            address="127.0.0.1",
-            port=0,
-            upstream=Upstream(lambda: []),
-            settings=DnsSettings(in_hand=3, deadline=1),
-        )
-        stuck = question("stuck.default.svc.cluster.local", edns=1232)
-        async with asyncio.TaskGroup() as group:
-            waiting = [group.create_task(server.answer("10.5.0.2", stuck)) for _ in range(3)]
-            await asyncio.sleep(0)
-            refused = await server.answer("10.5.0.2", question(REVIEWS))
-            assert refused is not None
-            assert refused[3] & 0x0F == RCODE.SERVFAIL
-            assert DNSRecord.parse(await server.answer("10.5.0.3", question(REVIEWS))).rr
-            for task in waiting:
-                task.cancel()
-        assert DNSRecord.parse(await server.answer("10.5.0.2", question(REVIEWS))).rr
+        async with serving() as server:
+            stuck = [question("stuck.default.svc.cluster.local") for _ in range(128)]
+            async with asyncio.TaskGroup() as group:
+                waiting = [group.create_task(ask_udp(server, data)) for data in stuck]
+                await asyncio.sleep(0.1)
+                refused = DNSRecord.parse(await ask_udp(server, question(REVIEWS)))
+                assert refused.header.rcode == RCODE.SERVFAIL
+                assert DNSRecord.parse(await ask_udp(server, question(REVIEWS), source="127.0.0.2")).rr
+                await asyncio.wait(waiting)
+            assert DNSRecord.parse(await ask_udp(server, question(REVIEWS))).rr
 
     run(check)
 

@@ -12,7 +12,8 @@ import pytest
 from plait.errors import UnreachableError
 from plait.model.view import NameRecord
 from plait.node import commands
-from plait.node.dns import DnsServer
+from plait.node.dns import DnsAnswers
+from plait.node.dns_link import DnsLink, end
 from plait.node.place import Place
 from plait.node.resolver import Asker, MeshResolver
 from plait.node.upstream import Upstream
@@ -32,21 +33,31 @@ async def demand(proxy: str, host: str) -> NameRecord | None:
 
 
 @contextmanager
-def dns_of(here: Machine, place: Place) -> Generator[None]:
-    """The machine's DNS server, running in the machine's namespace in a thread of its own."""
+def dns_of(here: Machine, place: Place, folder: Path) -> Generator[None]:
+    """The machine's DNS front, running in the machine's namespace, and an agent that answers it in a thread."""
     askers = {place.address: Asker(proxy="default/app", namespace="default")}
     started, stop = threading.Event(), threading.Event()
+    resolvers = folder / "nobody.conf"
+    resolvers.write_text("nameserver 127.0.0.1\n")
 
     async def serve() -> None:
         network = here.network
-        resolve = MeshResolver(workload_of=askers.get, demand=demand)
-        server = DnsServer(resolve, address=network.gateway, port=network.dns_port, upstream=Upstream(lambda: []))
-        task = asyncio.create_task(server.run())
-        await server.listening.wait()
+        answers = DnsAnswers(MeshResolver(workload_of=askers.get, demand=demand), upstream=Upstream(lambda: []))
+        link = DnsLink(
+            answers,
+            lambda _: "default/app",
+            path=folder / "dns.sock",
+            address=network.gateway,
+            port=network.dns_port,
+            resolvers=resolvers,
+        )
+        link.prepare()
+        task = asyncio.create_task(link.run())
         started.set()
         await asyncio.to_thread(stop.wait)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        end(folder / "dns.sock")
 
     thread = threading.Thread(target=lambda: here.here(lambda: asyncio.run(serve())))
     thread.start()
@@ -72,7 +83,7 @@ def test_names_resolve_as_the_mesh_says(tmp_path: Path):
     """All spellings of a service and a ServiceEntry's host lead to service addresses; other names to none."""
     with machine(state=tmp_path) as here:
         place = here.place("default/app")
-        with dns_of(here, place):
+        with dns_of(here, place, tmp_path):
             for spelling in ("reviews", "reviews.default", "reviews.default.svc", "reviews.default.svc.cluster.local"):
                 assert resolved(place, tmp_path, spelling) == (0, {"240.240.0.5"})
             assert resolved(place, tmp_path, "api.example.com") == (0, {"240.240.0.6"})

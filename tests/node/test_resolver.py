@@ -66,9 +66,8 @@ def test_short_name_means_the_asker_s_namespace():
     [
         "www.example.com.default.svc.cluster.local",
         "example.cluster.local",
-        "cluster.local",
-        "svc.cluster.local",
-        "a.b.c.svc",
+        "a.b.c.d.svc",
+        "default.svc.cluster.local",
     ],
 )
 def test_search_lists_of_foreign_names_end_at_once(spelling: str):
@@ -115,7 +114,7 @@ def test_control_away_keeps_foreign_names_foreign():
     control.away, clock[0] = True, 100.0
 
     assert resolve(found, "www.example.com") == FOREIGN
-    assert found.known_foreign() == ("www.example.com",)
+    assert found.known_foreign() == (("default", "www.example.com"),)
     seeded = resolver(control, known_foreign=found.known_foreign())
     assert resolve(seeded, "www.example.com") == FOREIGN
 
@@ -129,7 +128,7 @@ def test_a_silent_control_does_not_hold_up_foreign_names():
         async def demand(proxy: str, host: str) -> NameRecord | None:
             nonlocal asked
             asked += 1
-            if asked > 1:
+            if asked > 2:
                 await asyncio.sleep(60)
             return None
 
@@ -154,7 +153,7 @@ def test_foreign_verdict_is_short():
     assert resolve(found, "api.example.com") == FOREIGN
     clock[0] = 3.0
     assert resolve(found, "api.example.com").kind == "mesh"
-    assert len(control.asked) == 2
+    assert [host for _, host in control.asked].count("api.example.com") == 2
 
 
 def test_unknown_asker_is_refused():

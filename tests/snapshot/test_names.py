@@ -10,6 +10,7 @@ from tests.snapshot.resources_builders import (
     built,
     http_route,
     key_of,
+    resource,
     rule,
     service,
     service_entry,
@@ -21,6 +22,12 @@ from tests.snapshot.resources_builders import (
 SHOP = snapshot_of(
     service("shop/reviews", 80, 8080, {"port": 9000, "name": "tcp"}),
     service("shop/db", {"port": 5432, "targetPort": 5432}, address="None"),
+    resource(
+        "v1",
+        "Service",
+        "shop/outside",
+        spec={"type": "ExternalName", "externalName": "www.Example.com.", "ports": []},
+    ),
     service_entry("e", "api.example.com", given={"api.example.com": "240.240.2.2"}),
     workload(
         "shop/db-0", "10.0.0.7", app="db", ports={"pg": 5432}, published="5432=30001", machine_address="192.0.2.1"
@@ -29,6 +36,7 @@ SHOP = snapshot_of(
 )
 REVIEWS = "reviews.shop.svc.cluster.local"
 DB = "db.shop.svc.cluster.local"
+EXTERNAL = "outside.shop.svc.cluster.local"
 
 
 @pytest.mark.parametrize(
@@ -74,9 +82,23 @@ def test_possible_hosts_hold_what_is_resolved(spelling: str):
 @pytest.mark.parametrize(
     ("host", "answer"),
     [
-        (REVIEWS, NameRecord(host=REVIEWS, addresses=("240.240.0.1",), ports=(80, 8080, 9000))),
-        ("api.example.com", NameRecord(host="api.example.com", addresses=("240.240.2.2",), ports=(80,))),
-        (DB, NameRecord(host=DB, addresses=("10.0.0.7",), ports=(5432,), headless=True)),
+        (
+            REVIEWS,
+            NameRecord(
+                host=REVIEWS, addresses=("240.240.0.1",), ports=(80, 8080, 9000), port_names=("p0", "p1", "tcp")
+            ),
+        ),
+        (
+            "api.example.com",
+            NameRecord(host="api.example.com", addresses=("240.240.2.2",), ports=(80,), port_names=("http",)),
+        ),
+        (
+            DB,
+            NameRecord(
+                host=DB, addresses=("10.0.0.7",), ports=(5432,), headless=True, port_names=("p0",), instances=("db-0",)
+            ),
+        ),
+        (EXTERNAL, NameRecord(host=EXTERNAL, addresses=(), alias="www.example.com")),
         ("db-0." + DB, NameRecord(host="db-0." + DB, addresses=("10.0.0.7",), headless=True)),
         ("db-1." + DB, None),
         ("reviews-1." + REVIEWS, None),

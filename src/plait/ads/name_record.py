@@ -20,6 +20,9 @@ def name_record(item: Entry) -> NameRecord:
         addresses=tuple(values["addresses"]),
         ports=tuple(values["ports"]),
         headless=values["headless"],
+        port_names=tuple(values.get("names", ())),
+        instances=tuple(values.get("instances", ())),
+        alias=values.get("alias", ""),
     )
 
 

@@ -14,7 +14,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dnslib import AAAA, EDNS0, QTYPE, RR, SOA, A, DNSHeader, DNSQuestion, DNSRecord, EDNSOption
+from dnslib import AAAA, CNAME, EDNS0, PTR, QTYPE, RR, SOA, SRV, A, DNSHeader, DNSQuestion, DNSRecord, EDNSOption
 from dnslib.buffer import BufferError as DnsBufferError
 from dnslib.dns import DNSError
 from dnslib.label import DNSBuffer, DNSLabel, DNSLabelError
@@ -60,16 +60,65 @@ def read(data: bytes) -> Question | None:
     )
 
 
-def addresses(question: Question, found: Sequence[str], *, ttl: int) -> bytes:
-    """The answer with these addresses, of which the asker gets those of the type asked for, in changing order."""
+def addresses(question: Question, found: Sequence[str], *, ttl: int, aliases: Sequence[str] = ()) -> bytes:
+    """The answer with these addresses, of which the asker gets those of the type asked for, in changing order.
+
+    With `aliases` the name stands for the first, that for the next, and the last has the addresses.
+    """
     reply = _reply(question, NOERROR)
     wanted = {"A": (4,), "AAAA": (6,), "ANY": (4, 6)}.get(question.kind, ())
     rows = [address for address in found if ipaddress.ip_address(address).version in wanted]
+    name = _add_aliases(reply, aliases, ttl)
     for address in random.sample(rows, len(rows)):
-        reply.add_answer(_row(reply.questions[0].qname, address, ttl))
+        reply.add_answer(_row(name, address, ttl))
     if not rows:
+        reply.add_auth(_authority(aliases[-1] if aliases else question.name, ttl))
+    return _packed(question, reply)
+
+
+def aliased(question: Question, aliases: Sequence[str], answer: bytes, *, ttl: int) -> bytes:
+    """The answer that a name stands for another, of which a resolver outside gave this answer."""
+    theirs = DNSRecord.parse(answer)
+    reply = _reply(question, theirs.header.rcode)
+    _add_aliases(reply, aliases, ttl)
+    for row in theirs.rr:
+        reply.add_answer(row)
+    for row in theirs.auth:
+        reply.add_auth(row)
+    return _packed(question, reply)
+
+
+def about(question: Question, name: str) -> bytes:
+    """The question of the same type about another name, as it is sent to a resolver."""
+    return bytes(DNSRecord(DNSHeader(id=0, rd=1), q=DNSQuestion(name, getattr(QTYPE, question.kind, 0))).pack())
+
+
+def services(question: Question, found: Sequence[tuple[str, int]], *, ttl: int) -> bytes:
+    """The answer to an SRV question: hosts and ports, all alike."""
+    reply = _reply(question, NOERROR)
+    for host, port in found if question.kind in ("SRV", "ANY") else ():
+        reply.add_answer(RR(question.name, QTYPE.SRV, ttl=ttl, rdata=SRV(0, 100, port, host)))
+    if not reply.rr:
         reply.add_auth(_authority(question.name, ttl))
     return _packed(question, reply)
+
+
+def pointer(question: Question, host: str, *, ttl: int) -> bytes:
+    """The answer which host an address belongs to."""
+    reply = _reply(question, NOERROR)
+    if question.kind in ("PTR", "ANY"):
+        reply.add_answer(RR(reply.questions[0].qname, QTYPE.PTR, ttl=ttl, rdata=PTR(host)))
+    else:
+        reply.add_auth(_authority(question.name, ttl))
+    return _packed(question, reply)
+
+
+def _add_aliases(reply: DNSRecord, aliases: Sequence[str], ttl: int) -> DNSLabel:
+    name = reply.questions[0].qname
+    for alias in aliases:
+        reply.add_answer(RR(name, QTYPE.CNAME, ttl=ttl, rdata=CNAME(alias)))
+        name = DNSLabel(alias)
+    return name
 
 
 def missing(question: Question, *, zone: str, ttl: int) -> bytes:

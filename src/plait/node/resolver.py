@@ -1,23 +1,25 @@
 """Which name a workload means: the mesh's, one it must not have, or a foreign one.
 
-A service has four spellings (`reviews`, `reviews.default`, `reviews.default.svc`, and with the cluster's domain); any
-host can be a ServiceEntry's. So a name has up to two candidates, which are asked of control at once: asking is the
-demand that puts the service into the sidecar, and the answer comes only when the sidecar holds it. What is no name of
-the mesh is foreign and left to the machine's resolvers, except below the cluster's domain, where search lists produce
-names that nobody has.
+A service has four spellings (`reviews`, `reviews.default`, `reviews.default.svc`, and with the cluster's domain), one
+workload behind a headless service has the same with its own name before; any host can be a ServiceEntry's. So a name
+has up to three candidates, which are asked of control at once: asking is the demand that puts the service into the
+sidecar, and the answer comes only when the sidecar holds it. What is no name of the mesh is foreign and left to the
+machine's resolvers, except below the cluster's domain, where search lists produce names that nobody has. The domain
+itself and `svc` below it exist without an address, as every name above one that exists (RFC 8020).
 
 While control is away, a name known to be foreign stays foreign, and control is given little time to say otherwise; any
 other name fails, since an address that passes the mesh's rules by would be worse than none.
 """
 
 import asyncio
+import dataclasses
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from plait.errors import DeadlineError, ForbiddenError, PlaitError
+from plait.errors import DeadlineError, ForbiddenError, PlaitError, RefusedError
 from plait.model.view import NameRecord
 
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*")
@@ -25,14 +27,20 @@ _FOREIGN_FOR = 2.0
 _DOUBT_FOR = 0.2
 """Seconds that control has to say that a name known to be foreign has become the mesh's."""
 _FOREIGN_MOST = 4096
+_CHAIN = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a name is: of the `mesh` with these addresses, `missing`, or `foreign`."""
+    """What a name is: of the `mesh` with these addresses, `missing`, or `foreign`.
+
+    `aliases` are the names that it stands for, in order; then the kind is that of the last.
+    """
 
     kind: Literal["mesh", "missing", "foreign"]
     addresses: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    record: NameRecord | None = field(default=None, compare=False)
 
 
 MISSING = Answer(kind="missing")
@@ -50,18 +58,16 @@ class Candidates:
 def candidates(spelling: str, namespace: str, *, domain: str = "cluster.local") -> Candidates:
     """The hosts that a name means to a workload of `namespace`."""
     if not _HOST.fullmatch(spelling):
-        return Candidates(foreign=True)
+        return Candidates(foreign=not spelling.endswith(f".{domain}"))
     if spelling == domain or spelling.endswith(f".{domain}"):
         inner = spelling.removesuffix(domain).rstrip(".")
         return Candidates(hosts=(spelling,) if _is_service(inner) else ())
     if spelling.endswith(".svc"):
         return Candidates(hosts=(f"{spelling}.{domain}",) if _is_service(spelling) else ())
+    own, other = f"{spelling}.{namespace}.svc.{domain}", f"{spelling}.svc.{domain}"
+    by_dots = ((own, spelling), (other, own, spelling), (other, spelling))
     dots = spelling.count(".")
-    if dots == 0:
-        return Candidates(hosts=(f"{spelling}.{namespace}.svc.{domain}", spelling), foreign=True)
-    if dots == 1:
-        return Candidates(hosts=(f"{spelling}.svc.{domain}", spelling), foreign=True)
-    return Candidates(hosts=(spelling,), foreign=True)
+    return Candidates(hosts=by_dots[dots] if dots < len(by_dots) else (spelling,), foreign=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +91,7 @@ class MeshResolver:
         workload_of: Callable[[str], Asker | None],
         demand: Demand,
         domain: str = "cluster.local",
-        known_foreign: Iterable[str] = (),
+        known_foreign: Iterable[tuple[str, str]] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._workload_of = workload_of
@@ -93,6 +99,7 @@ class MeshResolver:
         self._domain = domain
         self._clock = clock
         self._foreign: dict[tuple[str, str], float] = {}
+        self._hosts: dict[str, str] = {}
         self._seeded = frozenset(known_foreign)
 
     async def __call__(self, client: str, host: str) -> Answer:
@@ -100,11 +107,23 @@ class MeshResolver:
         asker = self._workload_of(client)
         if asker is None:
             raise ForbiddenError(f"no workload of this machine has the address {client}")
+        if host in (self._domain, f"svc.{self._domain}"):
+            return Answer(kind="mesh")
+        aliases: tuple[str, ...] = ()
+        while True:
+            found = await self._resolved(asker, aliases[-1] if aliases else host)
+            if found.record is None or not found.record.alias:
+                return dataclasses.replace(found, aliases=aliases) if aliases else found
+            aliases = (*aliases, found.record.alias)
+            if len(aliases) > _CHAIN or found.record.alias in (host, *aliases[:-1]):
+                raise RefusedError(f"{host} stands for {aliases[-1]}, which stands for it again")
+
+    async def _resolved(self, asker: Asker, host: str) -> Answer:
         meant = candidates(host, asker.namespace, domain=self._domain)
         key = (asker.namespace, host)
         if meant.foreign and self._clock() - self._foreign.get(key, float("-inf")) < _FOREIGN_FOR:
             return FOREIGN
-        known_foreign = meant.foreign and (key in self._foreign or host in self._seeded)
+        known_foreign = meant.foreign and (key in self._foreign or key in self._seeded)
         try:
             async with asyncio.timeout(_DOUBT_FOR if known_foreign else None):
                 found = await self._first(asker.proxy, meant.hosts)
@@ -115,15 +134,31 @@ class MeshResolver:
             return FOREIGN
         if found is not None:
             self._foreign.pop(key, None)
-            return Answer(kind="mesh", addresses=found.addresses)
+            self._note(found)
+            return Answer(kind="mesh", addresses=found.addresses, record=found)
         if not meant.foreign:
             return MISSING
         self._remember(key)
         return FOREIGN
 
-    def known_foreign(self) -> tuple[str, ...]:
-        """The names found foreign, for the next start of the agent."""
-        return tuple(sorted({host for _, host in self._foreign}))
+    def host_at(self, address: str) -> str | None:
+        """The host that workloads of this machine found at an address of the mesh."""
+        return self._hosts.get(address)
+
+    def _note(self, found: NameRecord) -> None:
+        instances = found.instances or ("",) * len(found.addresses)
+        for address, instance in zip(found.addresses, instances, strict=False):
+            self._hosts.pop(address, None)
+            self._hosts[address] = f"{instance}.{found.host}" if instance else found.host
+        while len(self._hosts) > _FOREIGN_MOST:
+            del self._hosts[next(iter(self._hosts))]
+
+    def known_foreign(self) -> tuple[tuple[str, str], ...]:
+        """Namespaces and the names found foreign there, for the next start of the agent; the latest come last."""
+        known = dict.fromkeys((*self._seeded, *self._foreign))
+        for key in self._foreign:
+            known[key] = known.pop(key)
+        return tuple(known)[-_FOREIGN_MOST:]
 
     async def _first(self, proxy: str, hosts: tuple[str, ...]) -> NameRecord | None:
         async with asyncio.TaskGroup() as group:
@@ -157,4 +192,4 @@ class MeshResolver:
 
 def _is_service(inner: str) -> bool:
     parts = inner.split(".")
-    return len(parts) == 3 and parts[2] == "svc"
+    return len(parts) in (3, 4) and parts[-1] == "svc"

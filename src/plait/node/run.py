@@ -17,12 +17,13 @@ from plait.ads.transport import Channels
 from plait.aio import readiness
 from plait.aio.supervise import supervise
 from plait.errors import PlaitError
-from plait.node import adoption, doctor, housekeeping, join, metrics, wire
+from plait.node import adoption, dns_link, doctor, foreign_names, housekeeping, join, metrics, wire
 from plait.node.agent import Agent
 from plait.node.certificates import Certificates
 from plait.node.context import NodeContext
 from plait.node.control_link import ControlLink
-from plait.node.dns import DnsServer
+from plait.node.dns import DnsAnswers
+from plait.node.dns_link import DnsLink
 from plait.node.holdings import Holdings
 from plait.node.membership import MachineIdentity
 from plait.node.mesh_settings import MeshSettings
@@ -30,7 +31,7 @@ from plait.node.network import MachineNetwork
 from plait.node.registration import Machine
 from plait.node.registry import Registry
 from plait.node.renewal import RenewalTimes
-from plait.node.resolver import FOREIGN, Answer, MeshResolver
+from plait.node.resolver import MeshResolver
 from plait.node.restored import RestoreFollower
 from plait.node.settings import NodeSettings, find_envoy
 from plait.node.starting import first_error
@@ -82,7 +83,7 @@ async def serve(settings: NodeSettings) -> None:
 async def _work(registry: Registry, identity: MachineIdentity, *, control: ControlLink, relay: Relay) -> None:
     """Adopt what an earlier agent left, then serve clients until SIGTERM or SIGINT.
 
-    Names are answered when the workloads are known: a question that seems lost is asked again, a refused one is not.
+    Names are answered when the workloads are known; until then questions wait at the machine's DNS front.
     """
     context = registry.context
     holdings = Holdings(identity)
@@ -93,8 +94,13 @@ async def _work(registry: Registry, identity: MachineIdentity, *, control: Contr
     agent = Agent(registry, lambda: doctor.examine(registry, identity))
     async with asyncio.TaskGroup() as group:
         background = [group.create_task(identity.renew_for_ever(control))]
+        dns = _dns(registry, relay)
+        if dns is not None:
+            dns[0].prepare()
+            background.append(group.create_task(dns[1]))
         await adoption.adopt(registry)
-        background += [group.create_task(work) for work in _dns(registry, relay)]
+        if dns is not None:
+            background.append(group.create_task(supervise("dns", dns[0].run)))
         await adoption.clean(context)
         background.append(group.create_task(supervise("statistics", lambda: metrics.report(control, lambda: registry))))
         background.append(group.create_task(supervise("settings", context.mesh.keep_fresh)))
@@ -105,6 +111,8 @@ async def _work(registry: Registry, identity: MachineIdentity, *, control: Contr
         for task in background:
             task.cancel()
         await registry.detach()
+        if dns is not None and not list(registry):
+            dns_link.end(context.directory.dns)
 
 
 def proxy_uid() -> int | None:
@@ -162,23 +170,32 @@ async def _relaying(relay: Relay, directory: NodeDirectory, uid: int | None) -> 
             await asyncio.gather(serving, waiting, return_exceptions=True)
 
 
-def _dns(registry: Registry, relay: Relay) -> list[Coroutine[Any, Any, None]]:
-    """The workloads' DNS, and beside it one for Envoys, which must never get an address of the mesh."""
-    network = registry.context.network
+def _dns(registry: Registry, relay: Relay) -> tuple[DnsLink, Coroutine[Any, Any, None]] | None:
+    """What answers the machine's DNS front, and what keeps the names it found foreign, if there is a front."""
+    context = registry.context
+    network = context.network
     if network is None:
-        return []
-    upstream = Upstream(machine_servers(without=network.gateway))
+        return None
     resolver = MeshResolver(
-        workload_of=registry.asker, demand=lambda proxy, host: relay.demand(proxy, host, _DNS_WITHIN)
+        workload_of=registry.asker,
+        demand=lambda proxy, host: relay.demand(proxy, host, _DNS_WITHIN),
+        known_foreign=foreign_names.load(context.directory.foreign),
     )
+    upstream = Upstream(machine_servers(without=network.gateway))
 
-    async def foreign(client: str, host: str) -> Answer:
-        del client, host
-        return FOREIGN
+    def owner(address: str) -> str:
+        asker = registry.asker(address)
+        return asker.proxy if asker is not None else ""
 
-    mesh = DnsServer(resolver, address=network.gateway, port=network.dns_port, upstream=upstream)
-    outside = DnsServer(foreign, address=network.gateway, port=network.dns_port + 1, upstream=upstream)
-    return [supervise("dns", mesh.run), supervise("dns of envoys", outside.run)]
+    link = DnsLink(
+        DnsAnswers(resolver, upstream=upstream, host_at=resolver.host_at),
+        owner,
+        path=context.directory.dns,
+        address=network.gateway,
+        port=network.dns_port,
+    )
+    keeping = supervise("foreign names", lambda: foreign_names.keep(context.directory.foreign, resolver.known_foreign))
+    return link, keeping
 
 
 async def _until_stopped() -> None:

@@ -33,7 +33,6 @@ RATE: Final = 1000
 WARM_UP: Final = "500ms"
 """h2load's part before reading begins."""
 H2LOAD_READY: Final = "Main benchmark duration is started"
-WRK_READY: Final = "Running"
 _UNITS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60000.0}
 _QUESTION: Final = upstream.message(b"question")
 
@@ -84,7 +83,7 @@ def saturate(target: Target, run: Run, *, connections: int = CONNECTIONS) -> Out
         clients = max(1, connections // STREAMS)
         return _h2load(target, run, ["-c", str(clients), "-m", str(min(STREAMS, connections))])
     options = ["-t1", f"-c{connections}", f"-d{run.seconds:.0f}s", "--latency", "-H", f"Host: {target.host}"]
-    return parse_wrk(_inside(target, ["wrk", *options, target.url], run, mark=WRK_READY))
+    return parse_wrk(_inside(target, ["wrk", *options, target.url], run, mark=""))
 
 
 def pace(target: Target, run: Run, *, rate: int = RATE) -> Outcome:
@@ -118,7 +117,7 @@ def _h2load(target: Target, run: Run, options: list[str]) -> Outcome:
 
 
 def _inside(target: Target, command: list[str], run: Run, *, mark: str) -> str:
-    """What the command prints in the target's namespace; at the line with the mark, reading begins."""
+    """What the command prints in the target's namespace; reading begins at the line with the mark, or at once."""
     entered = ["ip", "netns", "exec", target.netns, "taskset", "-c", "0", *command]
     lines: list[str] = []
     with subprocess.Popen(
@@ -127,10 +126,12 @@ def _inside(target: Target, command: list[str], run: Run, *, mark: str) -> str:
         processes.favour([process.pid], run.niceness)
         limit = threading.Timer(run.seconds + 30, process.kill)
         limit.start()
+        if not mark:
+            run.started()
         try:
             for line in process.stdout or ():
                 lines.append(line)
-                if mark in line:
+                if mark and mark in line:
                     run.started()
         finally:
             limit.cancel()

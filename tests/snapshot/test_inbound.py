@@ -2,6 +2,7 @@
 
 import pytest
 
+from plait.model.protection import IDLE_TOWARDS_AN_APP
 from plait.model.security import MutualTlsMode
 from plait.model.services import Protocol
 from plait.model.snapshot import Snapshot
@@ -9,7 +10,7 @@ from plait.model.traffic import ClusterKey
 from plait.model.view import HttpReason, InboundMode, ServerPort
 from plait.resources.parse import Resource
 from plait.snapshot.inbound import inbound_mode, inbound_ports, servers_behind
-from plait.snapshot.project import IDLE_BETWEEN_SIDECARS, IDLE_TOWARDS_AN_APP, project
+from plait.snapshot.project import IDLE_BETWEEN_SIDECARS, project
 from tests.snapshot.resources_builders import (
     authorization_policy,
     name_of,

@@ -3,13 +3,14 @@
 A client offers HTTP/2 and HTTP/1.1 and takes what the server's chain chooses (`tls`), so it needs no knowledge
 of how the server's sidecar treats the port. Idle connections are closed before the other end would close them
 (the keep-alive race is otherwise a 503), and connections live shorter than the leaf certificates.
-Circuit breakers are opened wide: Envoy's defaults would be limits that nobody asked for.
+Limits and endpoints that are left out for a while: `policies.breakers`.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
-from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
+from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import address_pb2, extension_pb2, protocol_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from envoy.extensions.clusters.common.dns.v3 import dns_pb2
@@ -17,10 +18,11 @@ from envoy.extensions.clusters.dns.v3 import dns_cluster_pb2
 from envoy.extensions.http.header_formatters.preserve_case.v3 import preserve_case_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from envoy.type.v3 import percent_pb2
-from google.protobuf import any_pb2
 
 from plait.compiler import targets, tls
+from plait.compiler.policies import breakers, protection
 from plait.envoy import names, proto
+from plait.model.ids import Origin
 from plait.model.services import Protocol, Resolution
 from plait.model.view import DirectEndpoint, InboundPort, OutboundCluster
 
@@ -29,7 +31,6 @@ UNKNOWN_CONNECT_TIMEOUT: Final = 0.8
 """For an address of the workloads' range that none has, in seconds; thrice that is below `tcp.ON_DEMAND_TIMEOUT`."""
 MAX_CONNECTION_AGE: Final = 3600.0
 """An upstream connection's longest life; far below a leaf's, so a revoked identity does not last."""
-
 _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _TYPES: Final = {
     Resolution.MESH: cluster_pb2.Cluster.EDS,
@@ -61,7 +62,9 @@ def _http2(*, keepalive: bool) -> protocol_pb2.Http2ProtocolOptions:
     return options
 
 
-def _http_options(protocol: Protocol, *, negotiate: bool, idle_timeout: float, max_age: float | None) -> any_pb2.Any:
+def _http_options(
+    protocol: Protocol, *, negotiate: bool, idle_timeout: float, max_age: float | None
+) -> http_protocol_options_pb2.HttpProtocolOptions:
     """How HTTP is spoken to a cluster; `negotiate` leaves the version to the server's ALPN."""
     options = http_protocol_options_pb2.HttpProtocolOptions()
     options.common_http_protocol_options.idle_timeout.CopyFrom(proto.seconds(idle_timeout))
@@ -74,18 +77,7 @@ def _http_options(protocol: Protocol, *, negotiate: bool, idle_timeout: float, m
         options.explicit_http_config.http2_protocol_options.CopyFrom(_http2(keepalive=False))
     else:
         options.explicit_http_config.http_protocol_options.CopyFrom(_http1())
-    return proto.packed(options)
-
-
-def _breakers() -> circuit_breaker_pb2.CircuitBreakers:
-    unlimited = proto.number(proto.UNLIMITED)
-    return circuit_breaker_pb2.CircuitBreakers(
-        thresholds=[
-            circuit_breaker_pb2.CircuitBreakers.Thresholds(
-                max_connections=unlimited, max_pending_requests=unlimited, max_requests=unlimited, max_retries=unlimited
-            )
-        ]
-    )
+    return options
 
 
 def _base(name: str, kind: cluster_pb2.Cluster.DiscoveryType.ValueType) -> cluster_pb2.Cluster:
@@ -93,7 +85,7 @@ def _base(name: str, kind: cluster_pb2.Cluster.DiscoveryType.ValueType) -> clust
         name=name,
         type=kind,
         connect_timeout=proto.seconds(CONNECT_TIMEOUT),
-        circuit_breakers=_breakers(),
+        circuit_breakers=breakers.unlimited(),
         # All endpoints unhealthy means 503, not traffic to those known to be bad.
         common_lb_config=cluster_pb2.Cluster.CommonLbConfig(healthy_panic_threshold=percent_pb2.Percent(value=0)),
         upstream_connection_options=cluster_pb2.UpstreamConnectionOptions(
@@ -128,9 +120,10 @@ def outbound(cluster: OutboundCluster) -> cluster_pb2.Cluster:
     message = _base(name, _TYPES[cluster.resolution])
     if cluster.identities:
         _secure(message, cluster.identities, mixed=cluster.mixed)
-    epoch = targets.epoch(cluster.servers)
-    if epoch:
-        message.metadata.CopyFrom(proto.metadata(names.METADATA, (("servers", epoch),)))
+    _protect(message, cluster)
+    told = (("servers", targets.epoch(cluster.servers)), ("limits", _written_in(cluster.protection.origins)))
+    if any(value for _, value in told):
+        message.metadata.CopyFrom(proto.metadata(names.METADATA, told))
     if cluster.resolution is Resolution.DNS:
         message.load_assignment.CopyFrom(static_endpoints(name, cluster.endpoints))
         message.cluster_type.CopyFrom(_resolving())
@@ -141,8 +134,24 @@ def outbound(cluster: OutboundCluster) -> cluster_pb2.Cluster:
             idle_timeout=cluster.idle_timeout,
             max_age=MAX_CONNECTION_AGE if cluster.identities else None,
         )
-        message.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(options)
+        if cluster.protection.admission_control:
+            options.http_filters.extend(protection.upstream_filters())
+        message.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(proto.packed(options))
     return message
+
+
+def _protect(message: cluster_pb2.Cluster, cluster: OutboundCluster) -> None:
+    """The limits of this caller towards the service, and which of its endpoints it leaves out for a while."""
+    asked = cluster.protection
+    message.circuit_breakers.CopyFrom(breakers.of_caller(asked))
+    message.common_lb_config.healthy_panic_threshold.value = asked.panic_threshold
+    if asked.ejection is not None and cluster.resolution is not Resolution.NONE:
+        message.outlier_detection.CopyFrom(breakers.ejection(asked.ejection))
+
+
+def _written_in(origins: Iterable[Origin]) -> str:
+    """The fields that set limits, for whoever reads the proxy's configuration."""
+    return ", ".join(str(replace(origin, file="", line=0)) for origin in origins)
 
 
 def _resolving() -> cluster_pb2.Cluster.CustomClusterType:
@@ -183,9 +192,13 @@ def inbound(port: InboundPort) -> cluster_pb2.Cluster:
     name = names.inbound_cluster(port.number)
     message = _base(name, cluster_pb2.Cluster.STATIC)
     message.load_assignment.CopyFrom(static_endpoints(name, (("127.0.0.1", port.app_port or port.number),)))
+    message.circuit_breakers.CopyFrom(breakers.of_server(port.protection, port.protocol))
+    written = _written_in(port.protection.origins)
+    if written:
+        message.metadata.CopyFrom(proto.metadata(names.METADATA, (("limits", written),)))
     if port.protocol.is_http:
         options = _http_options(port.protocol, negotiate=False, idle_timeout=port.idle_timeout, max_age=None)
-        message.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(options)
+        message.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(proto.packed(options))
     return message
 
 

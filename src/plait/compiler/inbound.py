@@ -24,7 +24,7 @@ from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac_pb
 
 from plait.compiler import inbound_http, metrics, tcp, tls
 from plait.compiler.outbound import original_destination
-from plait.compiler.policies import authorization
+from plait.compiler.policies import authorization, limits
 from plait.envoy import names, proto
 from plait.model.security import Action, MutualTlsMode
 from plait.model.services import Capture, Protocol
@@ -198,9 +198,7 @@ def _chain(view: View, port: InboundPort, kind: str, match: Match) -> Chain:
     secure = kind.startswith("mtls")
     as_bytes = not port.protocol.is_http or (kind == "mtls" and _passes_requests(port))
     filters = (
-        _bytes(view, port, secure=secure)
-        if as_bytes
-        else [inbound_http.network_filter(view, port.number, secure=secure)]
+        _bytes(view, port, secure=secure) if as_bytes else [inbound_http.network_filter(view, port, secure=secure)]
     )
     return Chain(name=f"{port.number}/{kind}", filter_chain_match=match, filters=filters)
 
@@ -209,7 +207,8 @@ def _bytes(view: View, port: InboundPort, *, secure: bool) -> list[listener_comp
     log = metrics.connections(metrics.destination(str(view.name), port.number, secure=secure))
     place = authorization.Place(port=port.number, http=False)
     proxy = tcp.to_cluster(f"inbound_{port.number}", names.inbound_cluster(port.number), log)
-    return [*_network_policies(port, place), proxy]
+    limited = () if port.protocol.is_http else limits.network_filters(port.protection)
+    return [*_network_policies(port, place), *limited, proxy]
 
 
 def _unlisted(view: View, port: InboundPort) -> Chain:

@@ -10,7 +10,7 @@ from envoy.extensions.filters.http.rbac.v3 import rbac_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 
 from plait.compiler import denials, http, metrics, routes
-from plait.compiler.policies import authorization
+from plait.compiler.policies import authorization, limits, protection
 from plait.envoy import names, proto
 from plait.model.view import InboundPort, View
 
@@ -20,18 +20,21 @@ def filters() -> list[http_connection_manager_pb2.HttpFilter]:
     return [http.http_filter(name, rbac_pb2.RBAC()) for _, name in authorization.FILTERS]
 
 
-def network_filter(view: View, port: int, *, secure: bool) -> listener_components_pb2.Filter:
+def network_filter(view: View, port: InboundPort, *, secure: bool) -> listener_components_pb2.Filter:
     """The connection manager of a port, for mutual TLS or for plaintext."""
-    reporter = metrics.destination(str(view.name), port, secure=secure)
-    message = http.manager(f"inbound_{port}", metrics.requests(reporter))
+    reporter = metrics.destination(str(view.name), port.number, secure=secure)
+    message = http.manager(f"inbound_{port.number}", metrics.requests(reporter))
     message.forward_client_cert_details = http.Manager.SANITIZE_SET
     message.set_current_client_cert_details.uri = True
     # Policies on paths must not be evaded by `/x/../admin`.
     message.normalize_path.CopyFrom(proto.true())
     if secure:
         message.local_reply_config.mappers.append(denials.by_server())
-    http.routes_by_name(message, names.inbound_route(port))
-    return http.network_filter(http.add_filters(message, filters()))
+    message.local_reply_config.mappers.extend(protection.by_server(adaptive=port.protection.adaptive))
+    if port.protection.adaptive:
+        message.access_log.append(metrics.shed(reporter))
+    http.routes_by_name(message, names.inbound_route(port.number))
+    return http.network_filter(http.add_filters(message, [*filters(), *limits.http_filters(port.protection)]))
 
 
 def route_configuration(port: InboundPort) -> route_pb2.RouteConfiguration:
@@ -45,5 +48,6 @@ def route_configuration(port: InboundPort) -> route_pb2.RouteConfiguration:
         name=routes.DEFAULT_ROUTE, match=route_components_pb2.RouteMatch(prefix=""), route=action
     )
     authorization.on_route(route, port.policies, authorization.Place(port=port.number, http=True))
+    limits.on_route(route, port.protection)
     host = routes.virtual_host("app", ("*",), [route])
     return routes.configuration(names.inbound_route(port.number), [host])

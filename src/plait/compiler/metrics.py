@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.config.core.v3 import base_pb2
 from envoy.extensions.access_loggers.stats.v3 import stats_pb2
 
 from plait.envoy import names, proto
@@ -88,6 +89,19 @@ def requests(reporter: Reporter) -> accesslog_pb2.AccessLog:
             ],
         )
     )
+
+
+def shed(reporter: Reporter) -> accesslog_pb2.AccessLog:
+    """Counts answers 503 with Envoy's own word for their cause, where the response flags do not tell it."""
+    comparison = accesslog_pb2.ComparisonFilter(
+        op=accesslog_pb2.ComparisonFilter.EQ,
+        value=base_pb2.RuntimeUInt32(default_value=503, runtime_key="plait.shed"),
+    )
+    tags = (*_edge(reporter), ("reason", "%RESPONSE_CODE_DETAILS%"))
+    counter = stats_pb2.Config.Counter(stat=_stat("shed_total", tags), value_fixed=proto.wide(1))
+    log = _logger(stats_pb2.Config(stat_prefix=STAT_PREFIX, counters=[counter]))
+    log.filter.status_code_filter.comparison.CopyFrom(comparison)
+    return log
 
 
 def connections(reporter: Reporter) -> accesslog_pb2.AccessLog:

@@ -20,6 +20,7 @@ IDENTITY_SECRET: Final = "identity"  # noqa: S105 (a name, not a secret)
 BUNDLE_SECRET: Final = "bundle"  # noqa: S105
 DESTINATION_HEADER: Final = "x-plait-destination"
 DENIED_HEADER: Final = "x-plait-denied-by"
+SHED_HEADER: Final = "x-plait-shed"
 MESH_SERVER_NAME: Final = "mesh.plait.dev"
 """The TLS server name sidecars send, by which a permissive port tells the mesh's TLS from the app's own."""
 DIRECT_PREFIX: Final = "direct/"

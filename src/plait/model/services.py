@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from plait.model.ids import Identity, ObjectName, Origin
+from plait.model.protection import DEFAULT, Protection
 
 Labels = tuple[tuple[str, str], ...]
 """Labels as sorted pairs, so that they are hashable."""
@@ -73,6 +74,7 @@ class Service:
     """The other name that an ExternalName stands for."""
     tells_caller: bool = False
     """Whether its apps want the caller's identity in a header."""
+    protection: Protection = DEFAULT
     origin: Origin
 
     def port(self, number: int) -> ServicePort | None:

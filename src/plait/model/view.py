@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from plait.model.gateways import GatewayListener, TlsCertificate
 from plait.model.ids import Identity, ObjectName, Origin
+from plait.model.protection import DEFAULT, IDLE_TOWARDS_AN_APP, CallerProtection, ServerProtection
 from plait.model.security import AuthorizationPolicy, MutualTlsMode
 from plait.model.services import Capture, Protocol, Resolution, WorkloadKind
 from plait.model.traffic import ClusterKey, Rule
@@ -48,8 +49,9 @@ class InboundPort:
     reasons: tuple[HttpReason, ...] = ()
     """What made it HTTP."""
     policies: tuple[AuthorizationPolicy, ...] = ()
-    idle_timeout: float = 1.5
+    idle_timeout: float = IDLE_TOWARDS_AN_APP
     """Seconds after which an idle connection to the app is closed: below the app's own keep-alive."""
+    protection: ServerProtection = DEFAULT.server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,11 +107,12 @@ class OutboundCluster:
     identities: tuple[str, ...] = ()
     endpoints: tuple[tuple[str, int], ...] = ()
     mixed: bool = False
-    idle_timeout: float = 1.5
+    idle_timeout: float = IDLE_TOWARDS_AN_APP
     servers: tuple[ServerPort, ...] = ()
     """The different ways in which the sidecars behind it treat the port."""
     tells_caller: bool = False
     """Whether the caller's sidecar names the caller in a header, which a server that passes bytes cannot add."""
+    protection: CallerProtection = DEFAULT.callers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Final
 
 from plait.model.gateways import TlsCertificate
 from plait.model.ids import ObjectName, Origin
+from plait.model.protection import DEFAULT, Protection
 from plait.model.security import AuthorizationPolicy
 from plait.model.services import Endpoint, Labels, Protocol, Resolution, Workload
 from plait.model.snapshot import PeerAuthentication
@@ -68,6 +69,7 @@ class DeclaredService:
     fixed: tuple[FixedEndpoint, ...] = ()
     tells_caller: bool = False
     """Whether its apps want the caller's identity in a header."""
+    protection: Protection = DEFAULT
     created: float = 0.0
     origin: Origin
 

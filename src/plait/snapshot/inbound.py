@@ -4,15 +4,18 @@ HTTP is processed once a hop, by the caller's sidecar: it routes, retries, balan
 proves and checks identities and passes bytes, unless something needs requests there; `http_reasons` is that decision.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from plait.model.ids import ObjectName
+from plait.model.protection import IDLE_TOWARDS_AN_APP
 from plait.model.security import AuthorizationPolicy, MutualTlsMode
-from plait.model.services import Protocol, Workload
+from plait.model.services import Protocol, Service, Workload
 from plait.model.snapshot import Snapshot
 from plait.model.traffic import ClusterKey
 from plait.model.view import HttpReason, InboundMode, InboundPort, ServerPort
+from plait.snapshot.protection import reasons_for, tightest
 from plait.snapshot.selection import candidates
+from plait.snapshot.services import target_number
 from plait.snapshot.workload_ports import app_ports, mutual_tls_of
 from plait.snapshot.workloads import selects
 
@@ -44,9 +47,12 @@ def inbound_ports(snapshot: Snapshot, workload: Workload) -> tuple[InboundPort, 
     sidecars = {port.number: port.sidecar for port in workload.ports}
     reach = snapshot.reaches.get(workload.name)
     elsewhere = dict(reach.app_ports) if reach else {}
+    services = _services_at(snapshot, workload)
     found: list[InboundPort] = []
     for number, protocol in app_ports(snapshot, workload).items():
-        reasons = http_reasons(number, policies) if protocol.is_http else ()
+        leading = services.get(number, ())
+        protection = tightest(service.protection.server for service in leading)
+        reasons = (*http_reasons(number, policies), *reasons_for(protection)) if protocol.is_http else ()
         found.append(
             InboundPort(
                 number=number,
@@ -57,9 +63,28 @@ def inbound_ports(snapshot: Snapshot, workload: Workload) -> tuple[InboundPort, 
                 sidecar_port=sidecars.get(number, 0),
                 app_port=elsewhere.get(number, 0),
                 policies=policies,
+                idle_timeout=_idle_timeout(leading),
+                protection=protection,
             )
         )
     return tuple(found)
+
+
+def _services_at(snapshot: Snapshot, workload: Workload) -> Mapping[int, Sequence[Service]]:
+    """The services that lead to each port of a workload."""
+    found: dict[int, list[Service]] = {}
+    for host in snapshot.serving.get(workload.name, ()):
+        service = snapshot.services[host]
+        numbers = (target_number(service, port, workload) for port in service.ports)
+        for number in dict.fromkeys(number for number in numbers if number is not None):
+            found.setdefault(number, []).append(service)
+    return found
+
+
+def _idle_timeout(leading: Iterable[Service]) -> float:
+    """Seconds that an idle connection to the app is kept: as the services that lead there say, else the usual."""
+    said = [service.protection.callers.idle_timeout for service in leading]
+    return min((seconds for seconds in said if seconds is not None), default=IDLE_TOWARDS_AN_APP)
 
 
 def unlisted_port(snapshot: Snapshot, workload: Workload) -> InboundPort:

@@ -12,6 +12,7 @@ from typing import Final
 
 from plait.model.gateways import GatewayListener
 from plait.model.ids import ObjectName
+from plait.model.protection import IDLE_TOWARDS_AN_APP
 from plait.model.services import Capture, Resolution, Service, Workload, WorkloadKind
 from plait.model.snapshot import Snapshot
 from plait.model.traffic import ClusterKey, Rule
@@ -30,8 +31,6 @@ from plait.snapshot.names import aliases, workload_of, workloads_named
 from plait.snapshot.services import host_of
 
 IDLE_BETWEEN_SIDECARS: Final = 300.0
-IDLE_TOWARDS_AN_APP: Final = 1.5
-"""Below the keep-alive of common servers (gunicorn closes after 2 s)."""
 
 
 Servers = Callable[[ClusterKey], tuple[ServerPort, ...]]
@@ -133,16 +132,19 @@ def _cluster(snapshot: Snapshot, key: ClusterKey, servers: Servers) -> OutboundC
         identities=identities,
         endpoints=tuple((item.address, item.port) for item in endpoints) if resolved_by_envoy else (),
         mixed=bool(identities) and any(not item.identity for item in endpoints),
-        idle_timeout=_idle_timeout(behind),
+        idle_timeout=_idle_timeout(behind, service.protection.callers.idle_timeout),
         servers=behind,
         tells_caller=service.tells_caller,
+        protection=service.protection.callers,
     )
 
 
-def _idle_timeout(servers: Sequence[ServerPort]) -> float:
+def _idle_timeout(servers: Sequence[ServerPort], towards_the_app: float | None) -> float:
     """Seconds that an idle connection is kept: short where the app itself is at its other end, see `InboundPort`."""
     between_sidecars = servers and all(server.mode is InboundMode.HTTP for server in servers)
-    return IDLE_BETWEEN_SIDECARS if between_sidecars else IDLE_TOWARDS_AN_APP
+    if between_sidecars:
+        return IDLE_BETWEEN_SIDECARS
+    return IDLE_TOWARDS_AN_APP if towards_the_app is None else towards_the_app
 
 
 def _direct(

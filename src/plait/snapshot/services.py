@@ -16,6 +16,7 @@ from plait.resources.istio.service_entry import ServiceEntryPort, ServiceEntrySp
 from plait.resources.istio.workload_entry import WorkloadEntrySpec
 from plait.snapshot.conditions import Problem
 from plait.snapshot.declared import DeclaredEntry, DeclaredPort, DeclaredService, DeclaredWorkload, FixedEndpoint
+from plait.snapshot.protection import protection_of
 from plait.snapshot.protocols import agreed, declared_protocol, known_protocol, named_protocol
 from plait.snapshot.workloads import labels_of, selects
 
@@ -58,6 +59,7 @@ def declare_service(
         alias=alias,
         fixed=(FixedEndpoint(address=spec.external_name),) if alias else (),
         tells_caller=traffic_annotations.tells_caller(annotations),
+        protection=protection_of(annotations, origin),
         created=created,
         origin=origin,
     )
@@ -201,6 +203,7 @@ def link(
         resolution=declared.resolution,
         alias=declared.fixed[0].address.rstrip(".").lower() if declared.alias else "",
         tells_caller=declared.tells_caller,
+        protection=declared.protection,
         origin=declared.origin,
     )
 

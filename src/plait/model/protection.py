@@ -1,0 +1,101 @@
+"""What keeps a service alive when it is asked for more than it can do, or when some of its endpoints fail.
+
+`CallerProtection` is kept by each caller's sidecar towards the service, so it costs the server's side nothing and needs
+no look at requests there. `ServerProtection` is kept by each instance's own sidecar, against the sum of all callers.
+Either may be filled from more than one kind of object; `origins` say which fields of which objects did.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from plait.model.ids import Origin
+
+IDLE_TOWARDS_AN_APP: Final = 1.5
+"""Seconds, below the keep-alive of common servers (gunicorn closes after 2 s)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ejection:
+    """When an endpoint is left out for a while; 0 failures of a sort: not for these.
+
+    `connection_failures`, `gateway_errors` (502, 503, 504) and `server_errors` (5xx) are counted in a row. An endpoint
+    is left out for `duration` seconds times the number of times it was, at most `longest`, but never more than
+    `max_share` per cent of all endpoints at a time, so below 100 never the only one.
+    """
+
+    connection_failures: int = 5
+    gateway_errors: int = 0
+    server_errors: int = 0
+    interval: float = 1.0
+    duration: float = 5.0
+    longest: float = 60.0
+    max_share: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallerProtection:
+    """What each caller's sidecar keeps to towards a service; None is no limit.
+
+    `retry_budget` (per cent of the requests under way that may be retries, `min_retries` always) replaces
+    `max_retries`. Below `panic_threshold` per cent of healthy endpoints all are used. `idle_timeout` is in seconds, for
+    connections whose other end is the app.
+    """
+
+    max_connections: int | None = None
+    max_requests: int | None = None
+    max_pending: int | None = None
+    max_retries: int | None = None
+    retry_budget: float | None = None
+    min_retries: int = 3
+    ejection: Ejection | None = Ejection()
+    panic_threshold: float = 0.0
+    admission_control: bool = False
+    idle_timeout: float | None = None
+    origins: tuple[Origin, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimit:
+    """`count` requests (or connections) in each `per` seconds, of which `burst` may come at once."""
+
+    count: int
+    per: float
+    burst: int
+
+    @property
+    def per_second(self) -> float:
+        """The rate in one second."""
+        return self.count / self.per
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerProtection:
+    """What each instance's sidecar keeps to, in requests where the port speaks HTTP, in connections elsewhere.
+
+    `concurrency` is how many the app works on at a time, `queue` how many more wait (HTTP/1 only); `adaptive` finds
+    that number from the app's latency, of which `usual_latency` (seconds) is the unloaded one, measured if None.
+    """
+
+    concurrency: int | None = None
+    queue: int | None = None
+    adaptive: bool = False
+    usual_latency: float | None = None
+    rate: RateLimit | None = None
+    origins: tuple[Origin, ...] = ()
+
+    @property
+    def asks(self) -> bool:
+        """Whether anything is limited."""
+        return self.concurrency is not None or self.adaptive or self.rate is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protection:
+    """Both sides of a service's protection."""
+
+    callers: CallerProtection = CallerProtection()
+    server: ServerProtection = ServerProtection()
+
+
+DEFAULT: Final = Protection()
+"""What holds where nobody asked for anything: endpoints that cannot be connected to are left out for a while."""

@@ -16,6 +16,40 @@ def test_a_service_made_again_gets_its_address_back():
     assert addresses.allocate("default/reviews") == first
 
 
+def colliding() -> tuple[str, str]:
+    """Two owners whose names lead to the same address."""
+    seen: dict[str, str] = {}
+    for number in range(5000):
+        owner = f"Service shop/s{number}"
+        address = ServiceAddresses().allocate(owner)
+        if address in seen:
+            return seen[address], owner
+        seen[address] = owner
+    raise AssertionError
+
+
+def test_nobody_gets_the_address_of_a_deleted_service():
+    """Made again in another order, both have what long-lived DNS answers carry."""
+    addresses, (one, two) = ServiceAddresses(), colliding()
+    before = {owner: addresses.allocate(owner) for owner in (one, two)}
+    for owner in (one, two):
+        addresses.release(owner)
+
+    assert {owner: addresses.allocate(owner) for owner in (two, one)} == before
+
+
+def test_an_owner_keeps_its_address_when_a_nearer_one_is_free():
+    """A control that started after the other was deleted knows nothing of it, and yet moves nobody."""
+    one, two = colliding()
+    earlier = ServiceAddresses()
+    earlier.allocate(one)
+    address = earlier.allocate(two)
+    addresses = ServiceAddresses()
+    addresses.take(two, address)
+
+    assert addresses.allocate(two) == address
+
+
 @given(st.sets(st.text(min_size=1, max_size=20), max_size=60))
 def test_no_two_services_share_an_address(owners: set[str]):
     """Whatever the names, every address is unique and in the range."""

@@ -10,8 +10,11 @@ from pathlib import Path
 from plait.node.dns import DnsAnswers
 from plait.node.dns_forward import Forwarder
 from plait.node.dns_front import Front
-from plait.node.dns_link import DnsLink, build, end, listener_at, sockets_at
+from plait.node.dns_link import DnsLink, end, listener_at, sockets_at
+from plait.node.dns_link import build as program
 from plait.node.dns_loop import Loop
+
+PROGRAM = program()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +25,7 @@ class Running:
     outside: int
     path: Path
     front: Front
+    ended: Callable[[], bool]
 
     def link(self, answers: DnsAnswers, owner: Callable[[str], str] = lambda _: "default/app") -> DnsLink:
         """What answers it."""
@@ -48,17 +52,18 @@ def front(
     address: str = "127.0.0.1",
     patience: float = 4.0,
     attempt: float = 0.2,
+    build: str = PROGRAM,
 ) -> Generator[Running]:
     """A front that runs during the block."""
     sockets = [*sockets_at(address, 0), *sockets_at(address, 0)]
     path = folder / "dns.sock"
     loop = Loop()
     forwarder = Forwarder(loop, lambda: tuple(servers()), attempt=attempt, deadline=1.0)
-    made = Front(loop, sockets, listener_at(path), forwarder=forwarder, build=build().encode(), patience=patience)
+    made = Front(loop, sockets, listener_at(path), forwarder=forwarder, build=build.encode(), patience=patience)
     ports = [sock.getsockname()[1] for sock in sockets]
     thread = threading.Thread(target=made.run)
     thread.start()
-    running = Running(port=ports[0], outside=ports[2], path=path, front=made)
+    running = Running(port=ports[0], outside=ports[2], path=path, front=made, ended=lambda: not thread.is_alive())
     try:
         yield running
     finally:

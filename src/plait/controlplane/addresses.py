@@ -1,7 +1,9 @@
 """Stable addresses: one per service from 240.240.0.0/16, one range of workload addresses per machine.
 
-A service's address is derived from its name and moves on only past addresses in use, so a service that is deleted
-and made again gets the address that long-lived DNS answers still carry.
+A service's address is derived from its name and moves on only past addresses that others have or had: a service that is
+deleted and made again gets the address that long-lived DNS answers still carry, and nobody else gets it meanwhile. What
+deleted services had is known while control runs; one that started since derives the same again, except where two names
+that lead to one address were both deleted before.
 """
 
 from hashlib import blake2b
@@ -10,6 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 from plait.errors import RefusedError
 
 SERVICE_RANGE = IPv4Network("240.240.0.0/16")
+_KEPT = 16384
 
 
 def _start(owner: str, size: int) -> int:
@@ -21,29 +24,40 @@ class ServiceAddresses:
 
     def __init__(self) -> None:
         self._owners: dict[str, str] = {}
+        self._former: dict[str, str] = {}
 
     def take(self, owner: str, address: str) -> None:
         """Note that an address is in use."""
         self._owners[address] = owner
+        self._former.pop(address, None)
 
     def release(self, owner: str) -> None:
-        """Forget the addresses of a deleted owner."""
+        """Keep the addresses of a deleted owner for its return, unless the range gets full."""
         for address in [a for a, holder in self._owners.items() if holder == owner or holder.startswith(f"{owner} ")]:
-            del self._owners[address]
+            self._former.pop(address, None)
+            self._former[address] = self._owners.pop(address)
+        while len(self._former) > _KEPT:
+            del self._former[next(iter(self._former))]
 
     def holder(self, address: str) -> str | None:
         """Who has an address."""
         return self._owners.get(address)
 
     def allocate(self, owner: str) -> str:
-        """The owner's address; raises RefusedError when the range is used up."""
+        """The owner's address: what it has or had, else the first free one; raises RefusedError when all are used."""
         size = SERVICE_RANGE.num_addresses - 2
         start = _start(owner, size)
-        for step in range(size):
-            address = str(SERVICE_RANGE[1 + (start + step) % size])
-            if self._owners.get(address, owner) == owner:
-                self._owners[address] = owner
-                return address
+        for known in (self._owners, self._former):
+            had = next((address for address, holder in known.items() if holder == owner), None)
+            if had is not None:
+                self.take(owner, had)
+                return had
+        for former in (self._former, dict[str, str]()):
+            for step in range(size):
+                address = str(SERVICE_RANGE[1 + (start + step) % size])
+                if address not in self._owners and address not in former:
+                    self.take(owner, address)
+                    return address
         raise RefusedError(f"all {size} service addresses of {SERVICE_RANGE} are in use", "delete services")
 
 

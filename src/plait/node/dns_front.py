@@ -146,6 +146,7 @@ class Front:
             if not self._in_hand[client]:
                 del self._in_hand[client]
             reply(answer)
+            self._end_if_idle()
 
         pending = _Pending(client, data, replied, stream=stream)
         if outside:
@@ -206,7 +207,6 @@ class Front:
         pending = self._pending.pop(number)
         for timer in pending.timers:
             timer.cancel()
-        self._end_if_idle()
         return pending
 
     # the agent

@@ -7,7 +7,8 @@ after the other, so a slow peer delays only itself and gets the newest state whe
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -61,13 +62,14 @@ class Session:
         """Wait until `end` is called, and raise StreamEnd."""
         raise StreamEnd(await self._ended)
 
-    async def outgoing(self) -> AsyncIterator[bytes]:
-        """The responses to write, as they come up."""
+    async def write_to(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+        """Write the responses as they come up; none is kept in memory once it is written."""
         while True:
             await self._awake.wait()
             self._awake.clear()
-            for written in self.stream.responses():
-                yield written
+            waiting = deque(self.stream.responses())
+            while waiting:
+                await write(waiting.popleft())
 
 
 class Host(Protocol):
@@ -122,6 +124,7 @@ class AdsService:
         self._host.opened(session)
         try:
             self._take(session, first)
+            del first  # an Envoy's has 100 KB about itself
             await context.send_initial_metadata((ACCEPTED,))
             reason = await self._run(session, context)
         finally:
@@ -154,8 +157,7 @@ class AdsService:
 
 
 async def _write(session: Session, context: Context) -> None:
-    async for response in session.outgoing():
-        await context.write(response)
+    await session.write_to(context.write)
 
 
 def peer_of(context: Context) -> Peer:

@@ -24,7 +24,12 @@ OPTIONS: Final[Sequence[tuple[str, int]]] = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
 )
-_SERVER_OPTIONS: Final = (*OPTIONS, ("grpc.so_reuseport", 0))
+_SERVER_OPTIONS: Final = (
+    *OPTIONS,
+    ("grpc.so_reuseport", 0),
+    # On a busy machine pings arrive in bunches, however regularly they were sent: nobody is sent away for that.
+    ("grpc.http2.max_ping_strikes", 0),
+)
 _CHANNEL_OPTIONS: Final = (
     *OPTIONS,
     ("grpc.initial_reconnect_backoff_ms", 100),

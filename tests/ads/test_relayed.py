@@ -384,6 +384,28 @@ def test_a_port_scan_leaves_a_bounded_trace() -> None:
     assert row.control.in_sync()
 
 
+def test_random_names_leave_a_bounded_trace_while_control_is_away() -> None:
+    """Of names wanted without control only the latest are asked for when it is back; what is held stays."""
+    row = warm_row()
+    row.proxy.want("reviews")
+    row.publish(
+        *BASE,
+        (
+            NAME,
+            entry(
+                "reviews", NAME, b'{"host": "reviews", "addresses": ["240.240.0.1"], "ports": [80], "headless": false}'
+            ),
+        ),
+    ).flow()
+    row.proxy.disconnect()
+    for number in range(5000):
+        row.proxy.want(f"n{number}.example.com")
+
+    asked = row.proxy.connect()[0].resource_names_subscribe
+    assert {"reviews", "n4999.example.com"} <= set(asked)
+    assert len(asked) == 257
+
+
 def test_addresses_that_led_nowhere_are_not_remembered() -> None:
     """A restarted relay asks for the workloads that were called, and for headless names without endpoints."""
     empty = entry(REVIEWS, NAME, b'{"host": "reviews", "addresses": [], "ports": [], "headless": true}')

@@ -23,6 +23,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from plait.ads.demanding import DEMANDING
 from plait.ads.last_good import entries
 from plait.ads.name_record import is_nowhere, remembered
+from plait.ads.recent import Recent
 from plait.ads.stream import DeltaStream, Event, Refused, Subscribed
 from plait.ads.subscription import ABSENT, Refusal
 from plait.envoy.resource_set import EMPTY, Entry, ResourceSet
@@ -30,8 +31,8 @@ from plait.envoy.types import CLUSTER, ENVOY_TYPES, LISTENER, NAME, PUSH_STAGES,
 
 UNCONFIRMED: Final = "unconfirmed"
 """The version told to control for what was received and not confirmed: control sends it again, or removes it."""
-_REMEMBERED_ABSENT: Final = 256
-_REMEMBERED_NOWHERE: Final = 256
+_REMEMBERED: Final = 256
+"""Names that do not exist, addresses that lead nowhere, and names wanted while control is away: of each the latest."""
 _ALWAYS_ASKED: Final = (CLUSTER, LISTENER)
 
 Request = discovery_pb2.DeltaDiscoveryRequest
@@ -65,8 +66,9 @@ class RelayedProxy:
         self._known: set[str] = {SECRET, *good.types}
         self._extra: Mapping[str, Entry] = EMPTY
         self._served = ResourceSet()
-        self._absent: dict[str, None] = {}
-        self._nowhere: dict[str, None] = {}
+        self._absent = Recent(_REMEMBERED)
+        self._nowhere = Recent(_REMEMBERED)
+        self._unasked = Recent(_REMEMBERED)
         self._local: DeltaStream | None = None
         self._beside: list[DeltaStream] = []
         self._unanswered: list[Received] = []
@@ -78,6 +80,7 @@ class RelayedProxy:
     def connect(self) -> list[Request]:
         """The requests that open a stream to control: demand first, so that the first answer covers it."""
         self.connected = True
+        self._unasked.clear()
         first = Request(type_url=NAME, resource_names_subscribe=sorted(self.demand))
         first.node.id = self.proxy
         requests = [first, *(Request(type_url=url, resource_names_subscribe=["*"]) for url in ENVOY_TYPES)]
@@ -181,6 +184,8 @@ class RelayedProxy:
             self.demand.add(host)
             if self.connected:
                 self._outbox.append(Request(type_url=NAME, resource_names_subscribe=[host]))
+            else:
+                self.demand.difference_update(self._unasked.add([host]))
 
     def found(self, host: str) -> Entry | None:
         """The host's NAME resource, once Envoy holds all that belongs to it."""
@@ -217,28 +222,21 @@ class RelayedProxy:
         return dict.fromkeys(self._target.of(url), UNCONFIRMED) | confirmed
 
     def _note_absent(self, added: Mapping[str, Entry], removed: Iterable[str]) -> None:
-        for host in added:
-            self._absent.pop(host, None)
-        self._absent.update(dict.fromkeys(removed))
-        oldest = list(self._absent)[: max(0, len(self._absent) - _REMEMBERED_ABSENT)]
-        if oldest:
-            self._outbox.append(Request(type_url=NAME, resource_names_unsubscribe=oldest))
-        for host in oldest:
-            del self._absent[host]
-            self.demand.discard(host)
+        self._absent.discard(added)
+        self._let_go(self._absent.add(removed))
 
     def _note_nowhere(self, added: Mapping[str, Entry], removed: Iterable[str]) -> None:
         """Let go of the oldest addresses that lead nowhere, so that a port scan does not grow without limit."""
-        for host in (*added, *removed):
-            self._nowhere.pop(host, None)
-        self._nowhere.update({host: None for host, item in added.items() if is_nowhere(item)})
-        oldest = list(self._nowhere)[: max(0, len(self._nowhere) - _REMEMBERED_NOWHERE)]
+        self._nowhere.discard((*added, *removed))
+        oldest = self._nowhere.add(host for host, item in added.items() if is_nowhere(item))
+        self._let_go(oldest)
         if oldest:
-            self._outbox.append(Request(type_url=NAME, resource_names_unsubscribe=oldest))
             self._target, self.good = (_changed(held, NAME, {}, oldest) for held in (self._target, self.good))
-        for host in oldest:
-            del self._nowhere[host]
-            self.demand.discard(host)
+
+    def _let_go(self, hosts: Sequence[str]) -> None:
+        if hosts:
+            self._outbox.append(Request(type_url=NAME, resource_names_unsubscribe=hosts))
+            self.demand.difference_update(hosts)
 
     def _problem(self, received: Received) -> str:
         """What Envoy said against this response; empty if nothing."""

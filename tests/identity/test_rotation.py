@@ -158,8 +158,23 @@ def test_what_is_given_at_each_start_does_not_undo_a_rotation(tmp_path: Path) ->
     ca = open_authority(tmp_path / "ca", "cluster.local", given=chain, now=NOW)
     newer = new_intermediate(root, "cluster.local", NOW + timedelta(days=9))
     ca.rotate_signer(given=GivenAuthority(chain=newer.chain + pem(root.certificate), key=private_pem(newer.key)))
-    again = open_authority(tmp_path / "ca", "cluster.local", given=chain, now=NOW)
-    assert again.state.signing.signer_print == fingerprint(newer.certificate)
+    for later in (NOW, NOW + timedelta(days=366)):
+        again = open_authority(tmp_path / "ca", "cluster.local", given=chain, now=later)
+        assert again.state.signing.signer_print == fingerprint(newer.certificate)
+
+
+def test_a_root_that_was_replaced_may_still_be_given_at_each_start(tmp_path: Path) -> None:
+    """A supervisor starts control again with the flags of before the rotation; that must not keep it down."""
+    root = new_root("cluster.local", NOW)
+    ca = open_authority(tmp_path / "ca", "cluster.local", given=files(tmp_path, root), now=NOW)
+    ca.rotate_root(now=NOW)
+    for _ in range(2):
+        ca.advance(now=NOW)
+        again = open_authority(tmp_path / "ca", "cluster.local", given=files(tmp_path, root), now=NOW)
+        assert again.bundle == ca.bundle
+    stranger = files(tmp_path, new_root("cluster.local", NOW))
+    with pytest.raises(RefusedError, match="another root"):
+        open_authority(tmp_path / "ca", "cluster.local", given=stranger, now=NOW)
 
 
 def test_an_ended_root_of_our_own_is_replaced_at_the_start(tmp_path: Path) -> None:
@@ -169,6 +184,17 @@ def test_an_ended_root_of_our_own_is_replaced_at_the_start(tmp_path: Path) -> No
     again = opened(tmp_path, later)
     assert again.fingerprints != ca.fingerprints
     assert signed(again, later)
+
+
+def test_an_ended_root_that_was_given_is_replaced_by_one_that_is_given(tmp_path: Path) -> None:
+    """We make none in its place unasked: whom the mesh trusts was the user's choice."""
+    open_authority(tmp_path / "ca", "cluster.local", given=files(tmp_path, new_root("cluster.local", NOW)), now=NOW)
+    later = NOW + timedelta(days=3651)
+    with pytest.raises(RefusedError, match=r"ended on .*--ca-cert"):
+        opened(tmp_path, later)
+    fresh = new_root("cluster.local", later)
+    again = open_authority(tmp_path / "ca", "cluster.local", given=files(tmp_path, fresh), now=later)
+    assert again.fingerprints == (fingerprint(fresh.certificate),)
 
 
 def test_the_files_of_an_earlier_release_are_taken_over(tmp_path: Path) -> None:

@@ -56,11 +56,13 @@ def _authority(file: Path) -> Finding:
         return problem(
             "certificates",
             f"the {file.stem} certificate has expired ({file})",
-            "renew the authority: every call between services fails",
+            "replace it: every call between services fails (`plait ca rotate`, for a root with `--root`)",
         )
     if left < EXPIRY_WARNING:
         return problem(
-            "certificates", f"the {until}, {left.days} days from now ({file})", "renew the authority before that day"
+            "certificates",
+            f"the {until}, {left.days} days from now ({file})",
+            "replace it before that day: `plait ca rotate`, for a root with `--root`",
         )
     return fine("certificates", f"the {until}")
 

@@ -34,6 +34,7 @@ from plait.identity.given_authority import GivenAuthority
 from plait.identity.private_files import private_directory
 from plait.identity.rotation import AuthorityState, Line, Stage
 from plait.identity.svid import Svid, new_key, signing_request, spiffe_id_of, svid
+from plait.identity.trust import fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -203,30 +204,44 @@ def open_authority(
 ) -> CertificateAuthority:
     """The authority kept in that directory, made on first use; `given` are certificate and key of the user's own.
 
-    A given authority with a root that is trusted already replaces that root's signer; with another root it is refused.
-    A root of our own that has ended is replaced at once: nothing that it signed is valid any more.
+    A given authority with a root that is trusted already replaces that root's signer. One that was itself replaced
+    since is left aside, for whoever starts control may give it for ever. With any other root it is refused, unless the
+    present root has ended: then it is replaced at once, since nothing that it signed is valid any more.
     """
     spiffe.trust_domain(trust_domain)
     private_directory(directory)
     moment = now or utc_now()
     theirs = GivenAuthority.of_files(*given) if given is not None else None
-    if authority_files.established(directory):
-        kept = authority_files.load(directory)
+    kept = authority_files.load(directory) if authority_files.established(directory) else None
+    if kept is not None:
         _check_trust_domain(directory, kept.signing.signer.certificate, trust_domain)
-        state = kept if theirs is None else _with_given(directory, kept, theirs, trust_domain=trust_domain, now=moment)
-        root = None
-        if theirs is None and state.signing.root.not_valid_after_utc <= moment:
-            log.warning("the mesh's root ended on %s; a new one is made", state.signing.root.not_valid_after_utc)
-            line, root = _made(trust_domain, moment)
-            state = AuthorityState(signing=line, since=moment)
-        if state is not kept:
-            authority_files.save(directory, state, root=root)
+    if kept is not None and moment < kept.signing.root.not_valid_after_utc:
+        state, root = kept, None
+        if theirs is not None:
+            state = _with_given(directory, kept, theirs, trust_domain=trust_domain, now=moment)
     else:
-        line, root = (theirs.line(trust_domain, moment), None) if theirs else _made(trust_domain, moment)
-        _check_trust_domain(directory, line.signer.certificate, trust_domain)
-        state = AuthorityState(signing=line, since=moment)
+        state, root = _begun(directory, kept, theirs, trust_domain=trust_domain, now=moment)
+    if state is not kept:
         authority_files.save(directory, state, root=root)
     return CertificateAuthority(directory=directory, trust_domain=trust_domain, state=state)
+
+
+def _begun(
+    directory: Path, ended: AuthorityState | None, given: GivenAuthority | None, *, trust_domain: str, now: datetime
+) -> tuple[AuthorityState, Signer | None]:
+    """A new authority, the first one or in place of one whose root has ended; and its root if that was made here."""
+    if ended is not None:
+        end = ended.signing.root.not_valid_after_utc
+        if given is None and authority_files.root_signer(directory, ended.signing.root) is None:
+            remedy = "start control with --ca-cert and --ca-key of an authority that is valid"
+            raise RefusedError(f"the mesh's root, which was given, ended on {end:%Y-%m-%d}", remedy)
+        log.warning("the mesh's root ended on %s; another takes its place, and machines join again", f"{end:%Y-%m-%d}")
+    if given is not None:
+        line, root = given.line(trust_domain, now), None
+        _check_trust_domain(directory, line.signer.certificate, trust_domain)
+    else:
+        line, root = _made(trust_domain, now)
+    return AuthorityState(signing=line, since=now), root
 
 
 def _made(trust_domain: str, now: datetime) -> tuple[Line, Signer]:
@@ -238,18 +253,24 @@ def _with_given(
     directory: Path, kept: AuthorityState, given: GivenAuthority, *, trust_domain: str, now: datetime
 ) -> AuthorityState:
     """The kept state with what the user gives at each start: the signer of one of its roots."""
-    line = given.line(trust_domain, now)
-    known = {item.root_print: item for item in kept.trusted}.get(line.root_print)
+    root = fingerprint(given.root())
+    known = {item.root_print: item for item in kept.trusted}.get(root)
+    if known is None and root in kept.retired:
+        log.warning("%s holds a root that was replaced; the present one is kept", given.chain_name)
+        return kept
     if known is None:
         raise RefusedError(
             f"{directory} holds an authority with another root than {given.chain_name}",
             "leave out --ca-cert to keep it, replace it with `plait ca rotate --root --ca-cert F --ca-key F`,"
             " or use another state directory",
         )
+    if given.ends() < known.signer.ends and now < known.signer.ends:
+        return kept
+    line = given.line(trust_domain, now)
     makes_its_own = len(x509.load_pem_x509_certificates(given.chain)) == 1
     if makes_its_own and now < halfway(known.signer):
         return kept
-    if line.signer.ends < known.signer.ends or line.signer_print == known.signer_print:
+    if line.signer_print == known.signer_print:
         return kept
     fresh = replace(known, signer=line.signer)
     return replace(kept, signing=fresh) if known is kept.signing else replace(kept, other=fresh)

@@ -53,6 +53,7 @@ def load(directory: Path) -> AuthorityState:
             other=_line(directory, other) if other else None,
             within=document["within"],
             leaves_end=datetime.fromisoformat(ends) if ends else None,
+            retired=tuple(document["retired"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RefusedError(
@@ -76,6 +77,7 @@ def save(directory: Path, state: AuthorityState, *, root: Signer | None = None) 
         "other": _names(state.other) if state.other else None,
         "within": state.within,
         "leavesEnd": state.leaves_end.isoformat() if state.leaves_end else None,
+        "retired": list(state.retired),
     }
     write_private(directory / _STATE, json.dumps(document, indent=2).encode() + b"\n")
     _flush(directory)

@@ -42,6 +42,10 @@ class GivenAuthority:
         """The root that the chain ends with."""
         return read_chain(self.chain, self.chain_name)[-1]
 
+    def ends(self) -> datetime:
+        """When the first of the certificates ends."""
+        return min(item.not_valid_after_utc for item in read_chain(self.chain, self.chain_name))
+
     def line(self, trust_domain: str, now: datetime) -> Line:
         """The root, and a signer under it; RefusedError tells what is wrong with what was given."""
         chain, key = read_chain(self.chain, self.chain_name), read_key(self.key, self.key_name)

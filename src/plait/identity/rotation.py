@@ -56,7 +56,7 @@ class AuthorityState:
 
     `other` is the root to come while distributing, the one to go while replacing. `within`: seconds in which leaves of
     other signers than `signing`'s are to be renewed, None for their usual time; while distributing it is for later.
-    `leaves_end` is when the last leaf of the root to go ends.
+    `leaves_end` is when the last leaf of the root to go ends. `retired` are the roots that went, by fingerprint.
     """
 
     signing: Line
@@ -65,6 +65,7 @@ class AuthorityState:
     other: Line | None = None
     within: float | None = None
     leaves_end: datetime | None = None
+    retired: tuple[str, ...] = ()
 
     @property
     def trusted(self) -> tuple[Line, ...]:
@@ -116,7 +117,8 @@ def advance(state: AuthorityState, *, now: datetime) -> AuthorityState:
             since=now,
             leaves_end=now + LONGEST_LEAF,
         )
-    return replace(state, stage=Stage.STEADY, other=None, since=now, within=None, leaves_end=None)
+    retired = (*state.retired, state.other.root_print)
+    return replace(state, stage=Stage.STEADY, other=None, since=now, within=None, leaves_end=None, retired=retired)
 
 
 def replaced_signer(state: AuthorityState, signer: Signer, *, within: float | None) -> AuthorityState:

@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 
+import grpc
 import uvloop
 
 from plait.ads.node_service import handler as node_handler
@@ -58,24 +59,28 @@ async def serve(settings: ControlSettings) -> None:
 async def _serve_ads(control: Control, outside: tuple[str, int] | None) -> list[GrpcServer]:
     """Start ADS on loopback and on the address given; its port is remembered."""
     identity = control.certificates
-    credentials = server_credentials(
-        lambda: TlsIdentity(chain=identity.current.chain, key=identity.current.key, roots=control.authority.bundle)
-    )
+
+    def credentials() -> grpc.ServerCredentials:
+        """New ones for each listener: they tell what changed since that listener asked last."""
+        return server_credentials(
+            lambda: TlsIdentity(chain=identity.current.chain, key=identity.current.key, roots=control.authority.bundle)
+        )
+
     handlers = [control.connections.service.handler(), node_handler(control.machines, control.mesh.trust_domain)]
     local = GrpcServer(handlers)
     remembered = outside[1] + 1 if outside and outside[1] else control.state.remembered_port("ads")
     try:
-        port = await local.listen(f"{LOOPBACK}:{remembered}", credentials)
+        port = await local.listen(f"{LOOPBACK}:{remembered}", credentials())
     except RefusedError:
         if not remembered or (outside and outside[1]):
             raise
-        port = await local.listen(f"{LOOPBACK}:0", credentials)
+        port = await local.listen(f"{LOOPBACK}:0", credentials())
     control.state.remember_port("ads", port)
     control.access.ads_port = port
     servers = [local]
     if outside and outside[0] not in (LOOPBACK, "localhost"):
         server = GrpcServer(handlers)
-        await server.listen(f"{outside[0]}:{port}", credentials)
+        await server.listen(f"{outside[0]}:{port}", credentials())
         servers.append(server)
     return servers
 

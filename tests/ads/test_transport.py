@@ -134,8 +134,8 @@ class Backend:
     async def report(self, node: str, edges: Sequence[Mapping[str, Any]]) -> None:
         self.edges.extend(edges)
 
-    async def settings(self, node: str) -> Mapping[str, Any]:
-        return {"range": "10.1.0.0/24", "node": node}
+    async def settings(self, node: str, holds: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"range": "10.1.0.0/24", "node": node, **holds}
 
 
 def test_a_node_calls_control_and_gets_its_exceptions(tmp_path: Path) -> None:
@@ -154,7 +154,11 @@ def test_a_node_calls_control_and_gets_its_exceptions(tmp_path: Path) -> None:
         assert len(chain) == 2
         assert x509.load_pem_x509_certificates(await client.renew(request))
         assert await client.register({"kind": "WorkloadEntry"}) == {"kind": "WorkloadEntry", "node": "machine-1"}
-        assert await client.settings() == {"range": "10.1.0.0/24", "node": "machine-1"}
+        assert await client.settings({"roots": ["a"]}) == {
+            "range": "10.1.0.0/24",
+            "node": "machine-1",
+            "roots": ["a"],
+        }
         await client.report([{"from": "a", "to": "b"}])
         assert backend.edges == [{"from": "a", "to": "b"}]
         with pytest.raises(ForbiddenError, match="may not sign for forbidden; ask for a token"):
@@ -179,7 +183,7 @@ def test_a_control_that_is_away_is_told(tmp_path: Path) -> None:
         mine = node_identity(authority(tmp_path))
         client = NodeClient(Channels(f"127.0.0.1:{free_port()}", lambda: mine), limit=0.3)
         with pytest.raises(UnreachableError, match="cannot be reached"):
-            await client.settings()
+            await client.settings({})
 
     asyncio.run(main())
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Iterator
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from fastapi.responses import PlainTextResponse
 
 from plait.ads.connections import Connections
@@ -14,13 +14,23 @@ from plait.controlplane.reconcile import Reconciler
 
 
 def add_extensions(
-    app: FastAPI, reconciler: Reconciler, connections: Connections, publisher: Publisher, *, bundle: Callable[[], bytes]
+    app: FastAPI,
+    reconciler: Reconciler,
+    connections: Connections,
+    publisher: Publisher,
+    *,
+    bundle: Callable[[], bytes],
+    ads_port: Callable[[], int],
 ) -> None:
     """Add the routes."""
 
     @app.get("/plait/v1/bundle", response_class=PlainTextResponse)
-    async def trust_bundle() -> str:
-        """The roots that peers verify against, PEM; public, a join token carries their fingerprint."""
+    async def trust_bundle(response: Response) -> str:
+        """The roots that peers verify against, PEM; public, a join token carries their fingerprint.
+
+        The header X-Plait-Ads-Port tells a machine that follows control to another address where to connect.
+        """
+        response.headers["x-plait-ads-port"] = str(ads_port())
         return bundle().decode()
 
     @app.post("/plait/v1/wait")

@@ -96,7 +96,12 @@ async def _serve_api(control: Control, outside: tuple[str, int] | None) -> None:
     )
     app = create_app(_backend(control, views))
     add_extensions(
-        app, control.reconciler, control.connections, control.publisher, bundle=lambda: control.authority.bundle
+        app,
+        control.reconciler,
+        control.connections,
+        control.publisher,
+        bundle=lambda: control.authority.bundle,
+        ads_port=lambda: control.access.ads_port,
     )
     add_ca_routes(app, control.authority, control.machines.rotations)
     add_operation_routes(app, control.state, control.store, control.machines.reports)

@@ -191,7 +191,7 @@ async def _join_there(settings: NodeSettings, directory: NodeDirectory) -> Membe
     """Join over the network by a token."""
     token = parse_join_token(settings.join)
     host, port = control_address(settings.control, token.api_port)
-    bundle = await _ask(host, port, "/plait/v1/bundle", context=_unverified())
+    bundle = await ask(host, port, "/plait/v1/bundle", context=_unverified())
     if bundle.status != 200:
         raise RefusedError(f"{host}:{port} is no control plane of Plait (HTTP {bundle.status})", "check --control")
     roots = trusted_roots(bundle.body, token.fingerprints)
@@ -199,7 +199,7 @@ async def _join_there(settings: NodeSettings, directory: NodeDirectory) -> Membe
     address = settings.address or source_address(f"{host}:{port}")
     document = {"token": settings.join, "csr": signing_request(key).decode(), "address": address}
     context = ssl.create_default_context(cadata=roots.decode("ascii"))
-    answer = accepted(await _ask(host, port, "/plait/v1/join", document=document, context=context))
+    answer = accepted(await ask(host, port, "/plait/v1/join", document=document, context=context))
     return _joined(directory, answer, key, ads_host=host, address=address)
 
 
@@ -239,9 +239,10 @@ def _unverified() -> ssl.SSLContext:
     return context
 
 
-async def _ask(
+async def ask(
     host: str, port: int, target: str, *, context: ssl.SSLContext, document: Mapping[str, Any] | None = None
 ) -> http.Answer:
+    """What control's API answers over TLS; UnreachableError if nobody answers whom the context trusts."""
     try:
         async with asyncio.timeout(_ASK_WITHIN):
             reader, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=CONTROL_SERVER_NAME)

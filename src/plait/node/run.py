@@ -17,7 +17,7 @@ from plait.ads.transport import Channels
 from plait.aio import readiness
 from plait.aio.supervise import supervise
 from plait.errors import PlaitError
-from plait.node import adoption, dns_link, doctor, foreign_names, housekeeping, join, metrics, wire
+from plait.node import adoption, dns_link, doctor, foreign_names, housekeeping, join, metrics, moved, wire
 from plait.node.agent import Agent
 from plait.node.certificates import Certificates
 from plait.node.context import NodeContext
@@ -51,7 +51,8 @@ async def serve(settings: NodeSettings) -> None:
     directory = NodeDirectory(settings.state_dir)
     directory.prepare(proxy_uid=uid or 0)
     envoy = find_envoy(settings)
-    identity = MachineIdentity(await join.member(settings, directory), directory)
+    joined = await join.member(settings, directory)
+    identity = MachineIdentity(await moved.followed(joined, settings, directory), directory)
     member = identity.member.membership
     channels = Channels(member.ads_address, identity.tls)
     control = ControlLink(channels)

@@ -27,7 +27,7 @@ class NodeSettings:
     join: str = ""
     """A join token; needed once, on a machine without control's own state directory."""
     control: str = ""
-    """HOST:PORT of the API to join at, if the token does not say."""
+    """Where control's API is, HOST or HOST:PORT: to join at, and for a member to follow control to a new address."""
     address: str = ""
     """Where other machines reach this one (default: the source address towards control)."""
     name: str = ""

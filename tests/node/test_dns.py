@@ -16,6 +16,7 @@ import uvloop
 from dnslib import EDNS0, QTYPE, RCODE, RR, A, DNSRecord
 
 from plait.errors import DeadlineError, ForbiddenError, RefusedError
+from plait.model.view import NameRecord
 from plait.node.dns import DnsAnswers, DnsSettings
 from plait.node.dns_link import sockets_at
 from plait.node.resolver import FOREIGN, MISSING, Answer
@@ -23,7 +24,33 @@ from plait.node.upstream import Upstream
 from tests.node.fronts import Running, front
 
 REVIEWS = "reviews.default.svc.cluster.local"
+DB = "db.default.svc.cluster.local"
+RECORDS = {
+    "web.default.svc.cluster.local": NameRecord(
+        host="web.default.svc.cluster.local", addresses=("240.240.0.6",), ports=(80, 9000), port_names=("http", "grpc")
+    ),
+    DB: NameRecord(
+        host=DB,
+        addresses=("10.5.0.2", "10.6.0.2", "10.7.0.2"),
+        ports=(5432,),
+        port_names=("pg",),
+        headless=True,
+        instances=("db-0", "db-1", ""),
+    ),
+}
+ALIASES = {
+    "outside.default.svc.cluster.local": Answer(kind="foreign", aliases=("www.example.com",)),
+    "alias.default.svc.cluster.local": Answer(
+        kind="mesh", addresses=("240.240.0.5",), aliases=("other.default.svc.cluster.local", REVIEWS)
+    ),
+}
+HOSTS = {"240.240.0.6": "web.default.svc.cluster.local"}
 MANY = tuple(f"10.5.0.{number}" for number in range(2, 102))
+TABLE = {
+    REVIEWS: ("240.240.0.5",),
+    "many.default.svc.cluster.local": MANY,
+    **{host: record.addresses for host, record in RECORDS.items()},
+}
 
 
 async def known(client: str, host: str) -> Answer:
@@ -36,9 +63,10 @@ async def known(client: str, host: str) -> Answer:
         raise ZeroDivisionError
     if host == "who.default.svc.cluster.local":
         raise ForbiddenError(f"no workload has {client}")
+    if host in ALIASES:
+        return ALIASES[host]
     if host.endswith(".cluster.local"):
-        table = {REVIEWS: ("240.240.0.5",), "many.default.svc.cluster.local": MANY}
-        return Answer(kind="mesh", addresses=table[host]) if host in table else MISSING
+        return Answer(kind="mesh", addresses=TABLE[host], record=RECORDS.get(host)) if host in TABLE else MISSING
     return FOREIGN
 
 
@@ -78,7 +106,7 @@ async def serving(*resolvers: Resolver, attempt: float = 0.2) -> AsyncGenerator[
     """A front with these resolvers, and an agent that knows the mesh above."""
     servers = [await resolver.start() for resolver in resolvers]
     upstream = Upstream(lambda: servers, attempt=attempt, deadline=1.0)
-    answers = DnsAnswers(known, upstream=upstream, settings=DnsSettings(deadline=0.2))
+    answers = DnsAnswers(known, upstream=upstream, host_at=HOSTS.get, settings=DnsSettings(deadline=0.2))
     with tempfile.TemporaryDirectory() as folder, front(Path(folder), lambda: servers, attempt=attempt) as running:
         async with running.answered(answers):
             yield running
@@ -196,6 +224,55 @@ def test_localhost_is_answered_here():
 def test_reverse_names_of_the_mesh_are_not_asked_outside():
     """Reverse names of service addresses are nobody's business outside of the mesh."""
     assert asked("5.0.240.240.in-addr.arpa", "PTR").header.rcode == RCODE.NXDOMAIN
+
+
+def test_address_of_a_service_has_its_name():
+    """Who asks whose address it is hears of the service."""
+    assert str(asked("6.0.240.240.in-addr.arpa", "PTR").rr[0].rdata) == "web.default.svc.cluster.local."
+    assert asked("6.0.240.240.in-addr.arpa", "TXT").header.rcode == RCODE.NOERROR
+
+
+@pytest.mark.parametrize(
+    ("name", "targets"),
+    [
+        ("_http._tcp.web.default.svc.cluster.local", {("web.default.svc.cluster.local.", 80)}),
+        ("_9000._tcp.web.default.svc.cluster.local", {("web.default.svc.cluster.local.", 9000)}),
+        (f"_pg._tcp.{DB}", {(f"db-0.{DB}.", 5432), (f"db-1.{DB}.", 5432)}),
+    ],
+)
+def test_named_ports_are_services(name: str, targets: set[tuple[str, int]]):
+    """A named port is found by SRV, at each workload of a headless service, and exists for other types."""
+    found = asked(name, "SRV")
+
+    assert {(str(row.rdata.target), row.rdata.port) for row in found.rr} == targets
+    assert asked(name, "A").header.rcode == RCODE.NOERROR
+
+
+def test_a_port_that_the_service_lacks_is_missing():
+    """No such port, no such name."""
+    assert asked("_smtp._tcp.web.default.svc.cluster.local", "SRV").header.rcode == RCODE.NXDOMAIN
+
+
+def test_a_name_that_stands_for_another_is_answered_with_both():
+    """An ExternalName within the mesh is a chain of CNAMEs and the address at its end."""
+    rows = asked("alias.default.svc.cluster.local").rr
+
+    assert [str(row.rdata) for row in rows] == ["other.default.svc.cluster.local.", f"{REVIEWS}.", "240.240.0.5"]
+    assert str(rows[-1].rname) == f"{REVIEWS}."
+    assert [row.rtype for row in asked("alias.default.svc.cluster.local", "AAAA").rr] == [QTYPE.CNAME, QTYPE.CNAME]
+
+
+def test_a_name_that_stands_for_a_foreign_one_is_followed():
+    """The machine's resolver is asked for the other name, and both are in the answer."""
+
+    async def check() -> None:
+        resolver = Resolver()
+        async with serving(resolver) as server:
+            answer = DNSRecord.parse(await ask_udp(server, question("outside.default.svc.cluster.local")))
+            assert [str(row.rdata) for row in answer.rr] == ["www.example.com.", "192.0.2.1"]
+            assert str(DNSRecord.parse(resolver.asked[0]).q.qname) == "www.example.com."
+
+    run(check)
 
 
 def test_foreign_name_is_forwarded_unchanged():

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.errors import DeadlineError, ForbiddenError, UnreachableError
+from plait.errors import DeadlineError, ForbiddenError, RefusedError, UnreachableError
 from plait.model.view import NameRecord
 from plait.node.resolver import FOREIGN, MISSING, Answer, Asker, Candidates, MeshResolver, candidates
 
 REVIEWS = "reviews.default.svc.cluster.local"
+DB = "db.default.svc.cluster.local"
 
 
 class Control:
@@ -175,7 +176,62 @@ def test_slow_demand_is_a_deadline():
 
 @given(st.text(max_size=300))
 def test_any_text_is_some_name(text: str):
-    """Whatever is asked for has at most two candidates, all of them hosts."""
+    """Whatever is asked for has at most three candidates, all of them hosts."""
     meant = candidates(text, "default")
-    assert len(meant.hosts) <= 2
+    assert len(meant.hosts) <= 3
     assert all(host == host.lower() and " " not in host for host in meant.hosts)
+
+
+@pytest.mark.parametrize("spelling", ["db-0.db", "db-0.db.default", "db-0.db.default.svc", f"db-0.{DB}"])
+def test_one_workload_behind_a_headless_service(spelling: str):
+    """A workload's name before the service's, in all spellings that the service has."""
+    assert resolve(resolver(Control({f"db-0.{DB}": "10.5.0.9"})), spelling).addresses == ("10.5.0.9",)
+
+
+def test_parents_of_names_exist():
+    """The mesh's domain is no missing name, since names below it exist."""
+    for name in ("cluster.local", "svc.cluster.local"):
+        assert resolve(resolver(Control({})), name) == Answer(kind="mesh")
+
+
+def aliases(**wanted: str) -> MeshResolver:
+    """A mesh of names that stand for others."""
+
+    async def demand(proxy: str, host: str) -> NameRecord | None:
+        del proxy
+        if host == REVIEWS:
+            return NameRecord(host=host, addresses=("240.240.0.5",))
+        other = wanted.get(host.removesuffix(".default.svc.cluster.local"))
+        return NameRecord(host=host, addresses=(), alias=other) if other else None
+
+    return MeshResolver(workload_of=lambda _: Asker(proxy="default/app", namespace="default"), demand=demand)
+
+
+def test_names_that_stand_for_others_are_followed():
+    """To a service of the mesh or out of it; the other name is that of no namespace but its own."""
+    found = aliases(one="two.default.svc.cluster.local", two=REVIEWS, out="www.example.com")
+
+    assert resolve(found, "one") == Answer(
+        kind="mesh", addresses=("240.240.0.5",), aliases=("two.default.svc.cluster.local", REVIEWS)
+    )
+    assert resolve(found, "out") == Answer(kind="foreign", aliases=("www.example.com",))
+
+
+def test_names_that_stand_for_each_other_are_refused():
+    """A circle ends with a failure."""
+    with pytest.raises(RefusedError):
+        resolve(aliases(one="two.default.svc.cluster.local", two="one.default.svc.cluster.local"), "one")
+
+
+def test_addresses_lead_back_to_names():
+    """What was found at an address is known by it, one workload's by its own name."""
+    record = NameRecord(host=DB, addresses=("10.5.0.9", "10.5.0.8"), headless=True, instances=("db-0", ""))
+
+    async def demand(proxy: str, host: str) -> NameRecord | None:
+        return record if proxy and host == DB else None
+
+    found = MeshResolver(workload_of=lambda _: Asker(proxy="default/app", namespace="default"), demand=demand)
+    resolve(found, DB)
+    assert found.host_at("10.5.0.9") == f"db-0.{DB}"
+    assert found.host_at("10.5.0.8") == DB
+    assert found.host_at("10.5.0.7") is None

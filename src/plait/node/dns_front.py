@@ -19,13 +19,12 @@ import resource
 import socket
 import sys
 from collections import Counter
-from collections.abc import Callable
 
 from plait.node import dns_wire as wire
-from plait.node.dns_conversation import Conversation
+from plait.node.dns_askers import Asked, Askers, Reply
 from plait.node.dns_forward import Forwarder, machine_servers
 from plait.node.dns_loop import Loop, Timer
-from plait.node.dns_memory import Asked, Memory
+from plait.node.dns_memory import Memory, Wording
 
 _SLOW = 0.3
 """Seconds after which an agent is slow."""
@@ -33,9 +32,7 @@ _PATIENCE = 4.0
 _LOOK_EVERY = 5.0
 _IN_HAND = 128
 _BATCH = 64
-_CONVERSATIONS = 1024
 _FILES = 4096
-Reply = Callable[[bytes], None]
 
 
 class _Pending:
@@ -49,7 +46,7 @@ class _Pending:
         self.data = data
         self.reply = reply
         self.stream = stream
-        self.asked: Asked | None = (question, stream) if question is not None else None
+        self.asked: Wording | None = (question, stream) if question is not None else None
         self.sent = False
         self.timers: list[Timer] = []
 
@@ -68,7 +65,7 @@ class Front:
         patience: float = _PATIENCE,
     ) -> None:
         self._loop = loop
-        self._sockets = sockets
+        self._askers = Askers(loop, sockets, self._take)
         self._listener = listener
         self.forwarder = forwarder
         self._build = build
@@ -76,7 +73,6 @@ class Front:
         self._agent: socket.socket | None = None
         self._pending: dict[int, _Pending] = {}
         self._known: set[tuple[object, bytes]] = set()
-        self._conversations: set[Conversation] = set()
         self._in_hand: Counter[bytes] = Counter()
         self._number = 0
         self._given_up = False
@@ -84,58 +80,24 @@ class Front:
 
     def run(self) -> None:
         """Serve until told to end, or until nobody can ask any more."""
-        for at, sock in enumerate(self._sockets):
-            sock.setblocking(False)
-            stream, outside = at % 2 == 1, at >= wire.SOCKETS // 2
-            serve = self._accept if stream else self._datagrams
-            self._loop.watch(sock.fileno(), lambda sock=sock, serve=serve, outside=outside: serve(sock, outside))
+        self._askers.open()
         self._listener.setblocking(False)
         self._loop.watch(self._listener.fileno(), self._welcome)
         self._loop.later(_LOOK_EVERY, self._look)
         self._loop.run()
-        for conversation in list(self._conversations):
-            conversation.close()
-        for sock in (self._listener, *self._sockets, *([self._agent] if self._agent is not None else [])):
+        self._askers.close()
+        for sock in (self._listener, *([self._agent] if self._agent is not None else [])):
             sock.close()
         self._loop.close()
 
-    def _datagrams(self, sock: socket.socket, outside: bool) -> None:
-        for _ in range(_BATCH):
-            try:
-                data, address = sock.recvfrom(4096)
-            except OSError:
-                return
-
-            def reply(answer: bytes, address: tuple[str, int] = address) -> None:
-                with contextlib.suppress(OSError):
-                    sock.sendto(answer, address)
-
-            self.ask(address, data, reply, outside=outside)
-
-    def _accept(self, sock: socket.socket, outside: bool) -> None:
-        try:
-            channel, address = sock.accept()
-        except OSError:
-            return
-        if len(self._conversations) >= _CONVERSATIONS:
-            channel.close()
-            return
-
-        def take(data: bytes, reply: Reply) -> None:
-            self.ask(address, data, reply, outside=outside, stream=True)
-
-        self._conversations.add(Conversation(self._loop, channel, take, self._conversations.discard))
-
-    def ask(
-        self, address: tuple[str, int], data: bytes, reply: Reply, *, outside: bool = False, stream: bool = False
-    ) -> None:
-        """Answer a question by calling `reply`, now or later; a question that is asked already is left out."""
-        mark = (address, data)
+    def _take(self, asked: Asked) -> None:
+        """Answer a question, now or later; one that is asked already is left out."""
+        data, mark = asked.data, (asked.address, asked.data)
         if not wire.is_query(data) or mark in self._known:
             return
-        client = socket.inet_aton(address[0])
+        client = socket.inet_aton(asked.address[0])
         if self._in_hand[client] >= _IN_HAND:
-            reply(wire.failed(data))
+            asked.reply(wire.failed(data))
             return
         self._in_hand[client] += 1
         self._known.add(mark)
@@ -145,11 +107,11 @@ class Front:
             self._in_hand[client] -= 1
             if not self._in_hand[client]:
                 del self._in_hand[client]
-            reply(answer)
+            asked.reply(answer)
             self._end_if_idle()
 
-        pending = _Pending(client, data, replied, stream=stream)
-        if outside:
+        pending = _Pending(client, data, replied, stream=asked.stream)
+        if asked.outside:
             self._forward(pending)
             return
         self._number = (self._number + 1) & 0xFFFFFFFF
@@ -280,9 +242,7 @@ class Front:
         if self._agent is None or self._given_up:
             return
         self._given_up = True
-        for sock in self._sockets:
-            self._loop.ignore(sock.fileno())
-        rights = array.array("i", [sock.fileno() for sock in self._sockets])
+        rights = array.array("i", self._askers.leave())
         try:
             self._agent.sendmsg([wire.TAKE], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
         except OSError:
@@ -296,13 +256,8 @@ class Front:
     def _look(self) -> None:
         """End when nobody can ask any more: without an agent, once the address is gone."""
         self._loop.later(_LOOK_EVERY, self._look)
-        if self._agent is not None:
-            return
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind((self._sockets[0].getsockname()[0], 0))
-            except OSError:
-                self._loop.stop()
+        if self._agent is None and not self._askers.exist():
+            self._loop.stop()
 
 
 def main(arguments: list[str]) -> int:

@@ -27,7 +27,7 @@ _BOOT: Final = (
     "import sys; sys.path.append(sys.argv.pop(1)); from plait.node.dns_front import main; sys.exit(main(sys.argv[1:]))"
 )
 _PACKAGES: Final = str(Path(__file__).parents[2])
-_PROGRAM: Final = ("dns_front", "dns_conversation", "dns_forward", "dns_loop", "dns_memory", "dns_wire")
+_PROGRAM: Final = ("dns_front", "dns_askers", "dns_conversation", "dns_forward", "dns_loop", "dns_memory", "dns_wire")
 _WITHIN: Final = 5.0
 _BACKLOG: Final = 128
 

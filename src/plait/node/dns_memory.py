@@ -11,7 +11,7 @@ from plait.node.dns_wire import Question
 _CLIENTS = 1024
 _MOST = {wire.KEEP: 1024, wire.MISSING: 256, wire.FOREIGN: 512}
 
-Asked = tuple[Question, bool]
+Wording = tuple[Question, bool]
 """A question and whether it came by TCP; answers differ by what the asker can receive."""
 Key = tuple[bytes, bytes, int, bool]
 
@@ -30,7 +30,7 @@ class Memory:
     def __init__(self) -> None:
         self._clients: dict[bytes, _Client] = {}
 
-    def keep(self, client: bytes, owner: bytes, asked: Asked, found: tuple[int, bytes]) -> None:
+    def keep(self, client: bytes, owner: bytes, asked: Wording, found: tuple[int, bytes]) -> None:
         """Remember verdict and reply on what a client asked; what was known of that before is forgotten."""
         verdict, reply = found
         known = self._clients.pop(client, None)
@@ -47,7 +47,7 @@ class Memory:
         while len(kept) > _MOST[verdict]:
             del kept[next(iter(kept))]
 
-    def find(self, client: bytes, asked: Asked) -> tuple[int, bytes] | None:
+    def find(self, client: bytes, asked: Wording) -> tuple[int, bytes] | None:
         """The verdict on that question and its reply, if they are remembered."""
         known = self._clients.get(client)
         for verdict, held in known.held.items() if known is not None else ():
@@ -60,10 +60,10 @@ class Memory:
         return sum(len(held) for known in self._clients.values() for held in known.held.values())
 
 
-def _exact(asked: Asked) -> Key:
+def _exact(asked: Wording) -> Key:
     question, stream = asked
     return question.name, question.kind, question.size, stream
 
 
-def _any_type(asked: Asked) -> Key:
+def _any_type(asked: Wording) -> Key:
     return asked[0].name, b"", 0, False

@@ -170,7 +170,7 @@ def test_a_node_calls_control_and_gets_its_exceptions(tmp_path: Path) -> None:
 
         workload = workload_identity(control)
         with pytest.raises(ForbiddenError, match="is no machine"):
-            await NodeClient(Channels(f"127.0.0.1:{port}", lambda: workload)).settings()
+            await NodeClient(Channels(f"127.0.0.1:{port}", lambda: workload)).settings({})
         await server.close()
 
     asyncio.run(main())

@@ -22,6 +22,7 @@ from envoy.type.v3 import percent_pb2
 from plait.compiler import targets, tls
 from plait.compiler.policies import breakers, protection
 from plait.envoy import names, proto
+from plait.envoy.bootstrap import MAX_CONNECTION_AGE
 from plait.model.ids import Origin
 from plait.model.services import Protocol, Resolution
 from plait.model.view import DirectEndpoint, InboundPort, OutboundCluster
@@ -29,8 +30,6 @@ from plait.model.view import DirectEndpoint, InboundPort, OutboundCluster
 CONNECT_TIMEOUT: Final = 5.0
 UNKNOWN_CONNECT_TIMEOUT: Final = 0.8
 """For an address of the workloads' range that none has, in seconds; thrice that is below `tcp.ON_DEMAND_TIMEOUT`."""
-MAX_CONNECTION_AGE: Final = 3600.0
-"""An upstream connection's longest life; far below a leaf's, so a revoked identity does not last."""
 _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _TYPES: Final = {
     Resolution.MESH: cluster_pb2.Cluster.EDS,

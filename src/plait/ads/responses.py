@@ -14,8 +14,8 @@ from envoy.service.discovery.v3 import discovery_pb2
 
 from plait.envoy.resource_set import Entry
 
-_KEPT: Final = 256
-_LARGEST: Final = 64 * 1024
+_KEPT: Final = 128
+_LARGEST: Final = 32 * 1024
 """Bytes up to which a response is kept: larger ones are first synchronisations, which hardly two streams share."""
 
 Key = tuple[str, tuple[int, ...], tuple[str, ...]]

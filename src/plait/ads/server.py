@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 import grpc
 from envoy.service.discovery.v3 import discovery_pb2
 
+from plait.ads.responses import Responses
 from plait.ads.stream import DeltaStream, Event
 from plait.errors import RefusedError
 
@@ -98,6 +99,7 @@ class AdsService:
     def __init__(self, host: Host, *, deferred: Sequence[str] = ()) -> None:
         self._host = host
         self._deferred = deferred
+        self.responses = Responses()
 
     def handler(self) -> grpc.GenericRpcHandler:
         """What to add to a gRPC server."""
@@ -120,7 +122,8 @@ class AdsService:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "no request came on the stream")
         except RefusedError as refusal:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(refusal))
-        session = Session(proxy=proxy, peer=peer, stream=DeltaStream(deferred=self._deferred))
+        stream = DeltaStream(deferred=self._deferred, responses=self.responses)
+        session = Session(proxy=proxy, peer=peer, stream=stream)
         self._host.opened(session)
         try:
             self._take(session, first)

@@ -1,12 +1,13 @@
 """Calls that are not HTTP/1.1, for load that counts losses: echoes on TCP connections, and gRPC (HTTP/2) calls.
 
 usage: python stream_calls.py tcp|grpc PORT         answers
-       python stream_calls.py call PLAN             as `bench/caller.py`, with URLs tcp:// and grpc:// too
+       python stream_calls.py call PLAN             as `bench/caller.py`, with URLs tcp://, grpc:// and proxied:// too
 
 A TCP connection lasts about a second and each echo on it is one call; a gRPC channel is kept, and its calls take as
-long as the path says in seconds. gRPC's own retries are off.
+long as the path says in seconds. gRPC's own retries are off. `proxied` is HTTP through HTTP_PROXY.
 """
 
+import os
 import socket
 import socketserver
 import sys
@@ -14,9 +15,8 @@ import threading
 import time
 from concurrent import futures
 from pathlib import Path
-from typing import Any
-
-import grpc
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -53,14 +53,24 @@ class Echoes(caller.Stream):
         self.note("" if found == _TEXT else "another text", "echo", time.monotonic() - started)
 
 
+class Proxied(caller.Stream):
+    """HTTP calls through the proxy that the environment names."""
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        super().__init__(plan)
+        self.parts = urlsplit(os.environ["HTTP_PROXY"])._replace(path=f"http://{self.parts.netloc}{self.parts.path}")
+
+
 class Calls(caller.Stream):
     """gRPC calls on one channel."""
 
     def work(self, stopping: threading.Event) -> None:
         """Call until told to stop."""
+        import grpc
+
         options = [("grpc.enable_retries", 0)]
         with grpc.insecure_channel(f"{self.parts.hostname}:{self.parts.port}", options) as channel:
-            method: Any = channel.unary_unary("/echo.Echo/Call")
+            method = cast("Any", channel.unary_unary("/echo.Echo/Call"))  # pyright: ignore[reportUnknownMemberType]
             while not stopping.is_set():
                 started, failure = time.monotonic(), ""
                 try:
@@ -91,7 +101,7 @@ class Server(socketserver.ThreadingTCPServer):
         """A client that left is no error."""
 
 
-def _called(request: bytes, context: grpc.ServicerContext) -> bytes:
+def _called(request: bytes, context: object) -> bytes:
     del context
     time.sleep(float(request or b"0"))
     return request
@@ -104,8 +114,10 @@ def serve_tcp(port: int) -> None:
 
 def serve_grpc(port: int) -> None:
     """Answer gRPC calls."""
+    import grpc
+
     server = grpc.server(futures.ThreadPoolExecutor(32))
-    handler: Any = grpc.unary_unary_rpc_method_handler(_called)
+    handler = cast("Any", grpc.unary_unary_rpc_method_handler(_called))  # pyright: ignore[reportUnknownMemberType]
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("echo.Echo", {"Call": handler}),))
     server.add_insecure_port(f"0.0.0.0:{port}")
     server.start()
@@ -119,7 +131,7 @@ def main() -> None:
         serve(int(sys.argv[2]))
         return
     del sys.argv[1]
-    caller.main({"tcp": Echoes, "grpc": Calls})
+    caller.main({"tcp": Echoes, "grpc": Calls, "proxied": Proxied})
 
 
 if __name__ == "__main__":

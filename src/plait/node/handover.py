@@ -4,8 +4,12 @@
        admin socket of its own, and is sent the same configuration
     2  it is warm, live and listens; until here every failure ends it, and nothing has changed
     3  it is written down as the one that serves; new connections are led to it alone
-    4  the earlier one asks its clients to leave, closes its listeners, and is ended when its last connection is gone
-       or the grace period over; it is sent every change of the configuration until then
+    4  the earlier one asks its clients to leave, closes its listeners, and is ended when its last connection is gone;
+       it is sent every change of the configuration until then
+
+Clients of HTTP leave with their next answer. A connection that an Envoy only passes on as bytes stays: one of another
+Envoy ends when it is as old as any may become (`MAX_CONNECTION_AGE`), or soon after it is no longer used. So that is
+how long an earlier Envoy may stay, and the grace period more for the calls on it; what is open then is cut.
 
 The two need not be of the same version, and the second may be the same binary with another bootstrap.
 """
@@ -14,8 +18,10 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
+from plait.envoy import bootstrap
 from plait.errors import PlaitError, RefusedError
 from plait.node import admin, doors, state
 from plait.node.processes import ProcessId
@@ -27,49 +33,70 @@ log = logging.getLogger(__name__)
 
 _STEADY: Final = 0.3
 _LISTENS_WITHIN: Final = 5.0
+_TAKEN_WITHIN: Final = 0.5
+"""Seconds in which an Envoy has taken what was connecting to it when new connections were led elsewhere."""
 _CLOSES_WITHIN: Final = 4.0
 _LOOK_EVERY: Final = 0.05
+_LOOK_LATER: Final = 0.5
 _PATIENCE: Final = 1.0
 
 
 async def hand_over(workload: Workload, wanted: SidecarPlan) -> None:
     """Replace the workload's Envoy by one that is started as wanted; raises why that is not possible."""
     sidecar = workload.sidecar
-    before = sidecar.process if sidecar is not None else None
-    if sidecar is None or before is None or not before.alive() or workload.life.phase is not Phase.RUNNING:
-        raise RefusedError(f"the proxy of {workload.name} does not serve", "wait until it runs: `plait proxy list`")
-    if sidecar.coming is not None:
-        raise RefusedError(f"the proxy of {workload.name} is being upgraded already", "wait for that")
-    generation = sidecar.plan.generation + 1
+    if sidecar is None:
+        raise _not_serving(workload)
+    async with sidecar.turning:  # until an earlier one has closed its ports
+        await _replace(workload, sidecar, replace(wanted, generation=sidecar.plan.generation + 1))
+
+
+async def _replace(workload: Workload, sidecar: Sidecar, wanted: SidecarPlan) -> None:
+    before = sidecar.process
+    if before is None or not before.alive() or workload.life.phase is not Phase.RUNNING:
+        raise _not_serving(workload)
     logged = _size(workload)
-    generation = sidecar.plan.generation + 1
     _turn(before, doors.EARLIER).close()
     try:
-        process = await _begin(workload, sidecar, replace(wanted, generation=generation, admin=state.ADMIN_OF_NEXT))
-        await _until_it_could_serve(workload, process, generation, doors.ports(before.pid))
+        process = await _begin(workload, sidecar, replace(wanted, admin=state.ADMIN_OF_NEXT))
+        await _until_it_could_serve(workload, process, wanted.generation, doors.ports(before.pid))
     except BaseException as error:
         await _give_up(workload, sidecar)
         if not isinstance(error, PlaitError):
             raise
         said = admin.last_words(workload.directory.envoy_log, since=logged)
         raise RefusedError(f"{error.problem}{f' (it said: {said})' if said else ''}", error.remedy) from error
-    await _take_over(workload, sidecar, replace(wanted, generation=generation), process)
+    await _take_over(workload, sidecar, wanted, process)
 
 
 async def see_off(workload: Workload, process: ProcessId) -> None:
     """Let an Envoy that takes no new connections serve its last ones, then end it."""
     socket = workload.directory.admin_of_leaving(process.pid)
-    copies = _turn(process, doors.LATER)
-    with contextlib.suppress(PlaitError):
-        await admin.drain_all(socket)
-    left = await _until_no_connection(workload, process, copies)
+    async with workload.sidecar.turning if workload.sidecar is not None else contextlib.nullcontext():
+        copies = _turn(process, doors.LATER)
+        try:
+            await asyncio.sleep(_TAKEN_WITHIN)
+            with contextlib.suppress(PlaitError):
+                await admin.drain_all(socket)
+            await _until_closed(process)
+        finally:
+            copies.close()
+    left = await _until_no_connection(workload, process)
     if left:
-        log.warning("%s: %d connections outlived the grace period of an Envoy that was replaced", workload.name, left)
+        log.warning("%s: %d connections outlived an Envoy that was replaced", workload.name, left)
+    counted = await _counted(socket)
     await process.end(_PATIENCE)
     socket.unlink(missing_ok=True)
     if workload.sidecar is not None:
+        workload.sidecar.counted += counted
         workload.sidecar.leaving = tuple(other for other in workload.sidecar.leaving if other != process)
     workload.write_record()
+
+
+async def _counted(socket: Path) -> tuple[str, ...]:
+    try:
+        return (await admin.prometheus(socket),)
+    except PlaitError:
+        return ()
 
 
 async def _begin(workload: Workload, sidecar: Sidecar, plan: SidecarPlan) -> ProcessId:
@@ -146,25 +173,27 @@ async def _give_up(workload: Workload, sidecar: Sidecar) -> None:
     workload.write_record()
 
 
-async def _until_no_connection(workload: Workload, process: ProcessId, copies: doors.Doors) -> int:
-    """Wait for the last connection of an Envoy that leaves; how many were left when the grace period ended."""
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    socket, grace = workload.directory.admin_of_leaving(process.pid), workload.context.settings.grace
-    left, closed = 0, False
-    try:
-        while process.alive() and loop.time() < began + max(grace, _CLOSES_WITHIN):
-            closed = closed or not doors.ports(process.pid) or loop.time() > began + _CLOSES_WITHIN
-            if closed:
-                copies.close()
-                left = await admin.connections(socket)
-                if not left:
-                    return 0
-            await asyncio.sleep(_LOOK_EVERY)
-    except PlaitError:
-        return 0
-    finally:
-        copies.close()
+async def _until_closed(process: ProcessId) -> None:
+    """Wait until an Envoy that drains listens no more."""
+    deadline = asyncio.get_running_loop().time() + _CLOSES_WITHIN
+    while asyncio.get_running_loop().time() < deadline:
+        if not doors.ports(process.pid):
+            return
+        await asyncio.sleep(_LOOK_EVERY)
+
+
+async def _until_no_connection(workload: Workload, process: ProcessId) -> int:
+    """Wait for the last connection of an Envoy that leaves; how many were left when time was up."""
+    deadline = asyncio.get_running_loop().time() + bootstrap.MAX_CONNECTION_AGE + workload.context.settings.grace
+    left = 0
+    while process.alive() and asyncio.get_running_loop().time() < deadline:
+        try:
+            left = await admin.connections(workload.directory.admin_of_leaving(process.pid))
+        except PlaitError:
+            return 0
+        if not left:
+            return 0
+        await asyncio.sleep(_LOOK_LATER)
     return left if process.alive() else 0
 
 
@@ -177,6 +206,10 @@ def _turn(process: ProcessId, place: int) -> doors.Doors:
         log.warning("new connections are not led to one Envoy alone: %s", error)
         return doors.Doors({})
     return copies
+
+
+def _not_serving(workload: Workload) -> RefusedError:
+    return RefusedError(f"the proxy of {workload.name} does not serve", "wait until it runs: `plait proxy list`")
 
 
 def _ended(workload: Workload) -> RefusedError:

@@ -102,9 +102,19 @@ async def scrape(workloads: Iterable[Workload]) -> list[dict[str, Any]]:
     for workload in workloads:
         try:
             found += parse(await admin.prometheus(workload.directory.admin))
+            found += await _of_those_replaced(workload)
         except PlaitError:
             continue
     return samples(found)
+
+
+async def _of_those_replaced(workload: Workload) -> list[Series]:
+    """What earlier Envoys of a workload counted, those that have ended and those that still serve connections."""
+    if workload.sidecar is None:
+        return []
+    sockets = [workload.directory.admin_of_leaving(process.pid) for process in workload.sidecar.leaving]
+    texts = [*workload.sidecar.counted, *[await admin.prometheus(socket) for socket in sockets]]
+    return [series for text in texts for series in parse(text)]
 
 
 async def report(control: Control, workloads: Callable[[], Iterable[Workload]], every: float = EVERY) -> None:

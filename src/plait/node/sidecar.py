@@ -103,6 +103,9 @@ class SidecarPlan:
 class Sidecar:
     """An Envoy and the task that keeps it running.
 
+    `counted` are the statistics of Envoys that were replaced and have ended. `turning` is held while two Envoys listen
+    at once: new connections can be led to one of two, not of three.
+
     `started` is called with every new process; `ended` when one was seen to end, before the next is started, so that
     nothing that the old one had said is taken for the new one's.
     """
@@ -115,12 +118,14 @@ class Sidecar:
         self.build = ""
         self.coming: ProcessId | None = None
         self.leaving: tuple[ProcessId, ...] = ()
+        self.counted: tuple[str, ...] = ()
         self.restarts = 0
         self._started = started
         self._ended = ended
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
         self._held: doors.Doors | None = None
+        self.turning = asyncio.Lock()
         self._changing = asyncio.Lock()
 
     async def start(self) -> None:

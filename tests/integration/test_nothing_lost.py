@@ -214,6 +214,18 @@ spec:
 """
 
 
+ON_REQUESTS = """
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: web, namespace: default}
+spec:
+  selector: {matchLabels: {app: web}}
+  action: ALLOW
+  rules: [{to: [{operation: {paths: ["/*"]}}]}]
+"""
+"""It needs requests, so the servers' sidecars process HTTP while it is there."""
+
+
 def deeds(machine: Machine) -> list[Callable[[int], None]]:
     """Changes in any order, each of which leaves somebody to answer every call."""
 
@@ -230,7 +242,7 @@ def deeds(machine: Machine) -> list[Callable[[int], None]]:
         gone(GATEWAY_API, "httproutes"),
         lambda number: apply(machine, peer_authentication(("PERMISSIVE", "STRICT")[number % 2])),
         gone(SECURITY, "peerauthentications"),
-        lambda _: apply(machine, ALLOWED),
+        lambda number: apply(machine, (ALLOWED, ON_REQUESTS)[number % 2]),
         gone(SECURITY, "authorizationpolicies"),
     ]
 

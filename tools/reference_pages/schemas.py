@@ -65,8 +65,32 @@ class ObjectOrList(TypedDict):
     kind: str
 
 
+class Asking(TypedDict):
+    """What needs the requests to a port."""
+
+    kind: str
+    namespace: str
+    name: str
+    asks: str
+    file: str
+    line: int
+
+
+class Inbound(TypedDict):
+    """How the sidecar treats a port: `mode` is `http` or `bytes`; port 0 stands for those that nobody listed."""
+
+    port: int
+    protocol: str
+    mutualTls: str
+    mode: str
+    because: list[Asking]
+    policies: list[str]
+
+
 class Configuration(TypedDict):
-    """What a proxy holds: lists of Envoy's messages by type."""
+    """What a proxy holds: how it treats its own ports, and lists of Envoy's messages by type."""
+
+    inbound: list[Inbound]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

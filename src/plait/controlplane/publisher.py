@@ -126,6 +126,11 @@ class Publisher:
         known = self._proxies.get(proxy)
         return known.published if known else None
 
+    def view_held(self, proxy: str) -> View | None:
+        """The view that a connected proxy's configuration was made of."""
+        known = self._proxies.get(proxy)
+        return known.view if known else None
+
     def sent_since(self, revision: int) -> frozenset[str]:
         """The connected proxies that were sent something for that revision of the store or a later one."""
         return frozenset(proxy for proxy in self._proxies if self._sent.get(proxy, -1) >= revision)

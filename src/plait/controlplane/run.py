@@ -18,6 +18,7 @@ from plait.api.backend import Backend
 from plait.api.server import ApiServer
 from plait.controlplane.ca_routes import add_ca_routes
 from plait.controlplane.extensions import add_extensions
+from plait.controlplane.memory import keep_trimmed
 from plait.controlplane.mesh import settled_mesh
 from plait.controlplane.metrics import MeshCollector, serve_metrics
 from plait.controlplane.operations import add_operation_routes
@@ -93,6 +94,7 @@ async def _serve_api(control: Control, outside: tuple[str, int] | None) -> None:
         control.machines,
         control.objects,
         trust_domain=control.mesh.trust_domain,
+        locate=control.builder.located,
     )
     app = create_app(_backend(control, views))
     add_extensions(
@@ -172,6 +174,7 @@ async def _until_stopped(control: Control, server: ApiServer) -> None:
         loop.add_signal_handler(number, stopping.set)
     background = [
         asyncio.create_task(supervise("reconciler", control.reconciler.run)),
+        asyncio.create_task(supervise("memory", keep_trimmed)),
         asyncio.create_task(supervise("turns", lambda: control.publisher.turns.run(control.publisher.take_turn))),
         asyncio.create_task(supervise("refusals", lambda: control.refusals.run(control.connections))),
         asyncio.create_task(supervise("certificates", control.certificates.renew_forever)),

@@ -17,11 +17,13 @@ from plait.api.status_answers import (
     NodeStatus,
     ProxyCounts,
 )
+from plait.controlplane.inbound_views import inbound_view
 from plait.controlplane.machines import LOCAL, Machines
 from plait.controlplane.objects import Objects
 from plait.controlplane.proxy_views import config_view, type_name
 from plait.controlplane.publisher import Publisher, parse_proxy
 from plait.controlplane.state import Endpoints
+from plait.controlplane.why_sources import Locate
 from plait.controlplane.workload_views import workload_view
 from plait.errors import NotFoundError
 from plait.model.ids import ObjectName
@@ -40,13 +42,21 @@ class Views:
     """Puts answers together from the parts that know."""
 
     def __init__(
-        self, publisher: Publisher, connections: Connections, machines: Machines, objects: Objects, *, trust_domain: str
+        self,
+        publisher: Publisher,
+        connections: Connections,
+        machines: Machines,
+        objects: Objects,
+        *,
+        trust_domain: str,
+        locate: Locate,
     ) -> None:
         self._publisher = publisher
         self._connections = connections
         self._machines = machines
         self._objects = objects
         self._trust_domain = trust_domain
+        self._locate = locate
         self.endpoints: Endpoints | None = None
 
     async def workloads(self) -> Sequence[schemas.Workload]:
@@ -96,7 +106,9 @@ class Views:
         held = self._publisher.held_by(f"{namespace}/{name}")
         if held is None:
             raise NotFoundError(f"no proxy {namespace}/{name} is connected", "see `plait proxy list`")
-        return config_view(held)
+        view = self._publisher.view_held(f"{namespace}/{name}")
+        inbound = inbound_view(view, self._locate) if view is not None else []
+        return {"inbound": inbound, **config_view(held)}
 
     def edges(self) -> Sequence[schemas.Edge]:
         """Traffic between workloads over the last window."""

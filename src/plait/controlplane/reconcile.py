@@ -145,14 +145,15 @@ async def _batches(store: Store, since: int) -> AsyncIterator[list[Change]]:
     task = asyncio.create_task(feed())
     try:
         while True:
-            yield await _gather(queue)
+            yield await gather(queue)
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
 
 
-async def _gather(queue: "asyncio.Queue[Sequence[Change] | BaseException]") -> list[Change]:
+async def gather(queue: "asyncio.Queue[Sequence[Change] | BaseException]") -> list[Change]:
+    """The changes that arrive together; the first of them waits `LONGEST` seconds at most, whatever follows it."""
     found: list[Change] = []
     loop = asyncio.get_running_loop()
     until = 0.0

@@ -81,21 +81,20 @@ class Turns:
     async def run(self, work: Callable[[Turn], None], *, slice_seconds: float = SLICE) -> None:
         """Take turns for ever, letting others in after each slice."""
         while True:
-            await self._added.wait()
             while self._worked(work, slice_seconds):
                 self._finished.notify()
                 await asyncio.sleep(0)
             self._finished.notify()
+            await self._added.wait()
 
     def _worked(self, work: Callable[[Turn], None], seconds: float) -> bool:
-        """Work for so long; whether somebody still waits."""
+        """Work for so long, one turn at least; whether somebody still waits."""
         began, until = time.thread_time(), time.monotonic() + seconds
         try:
-            while time.monotonic() < until:
-                turn = self.take()
-                if turn is None:
-                    return False
+            while (turn := self.take()) is not None:
                 work(turn)
+                if time.monotonic() >= until:
+                    break
         finally:
             self.seconds += time.thread_time() - began
         return bool(self._balanced or self._projected)

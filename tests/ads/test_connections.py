@@ -159,6 +159,7 @@ def test_a_refusal_is_part_of_the_state() -> None:
         assert await host.connections.settled([PROXY], 1) == NONE
         (refused,) = host.connections.states()[0].refused
         assert (refused.type_url, refused.name, refused.message) == (CLUSTER, "bad", "bad: bad")
+        assert host.connections.refusals() == ((PROXY, refused),)
 
     play(test)
 

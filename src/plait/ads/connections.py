@@ -144,6 +144,12 @@ class Connections:
         """The state of every proxy, by name."""
         return tuple(_state(proxy, connection) for proxy, connection in sorted(self._connections.items()))
 
+    def refusals(self) -> tuple[tuple[str, RefusedResource], ...]:
+        """What is refused at present, by proxy."""
+        return tuple(
+            (proxy, item) for proxy, connection in sorted(self._connections.items()) for item in connection.refused
+        )
+
     def forget(self, proxy: str) -> None:
         """The workload is gone: end its stream and drop its state."""
         connection = self._connections.pop(proxy, None)

@@ -33,7 +33,8 @@ _SERVER_OPTIONS: Final = (
 _CHANNEL_OPTIONS: Final = (
     *OPTIONS,
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 5_000),
+    # How long a connection may take: at the end of a herd's line a handshake waits for many others.
+    ("grpc.min_reconnect_backoff_ms", 15_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
 

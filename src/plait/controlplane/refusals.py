@@ -47,12 +47,9 @@ class Refusals:
 
     def _current(self, connections: Connections) -> dict[ObjectKey, str]:
         found: dict[ObjectKey, list[str]] = {}
-        for state in connections.states():
-            for item in state.refused:
-                for origin in self._origins(state.proxy, item):
-                    found.setdefault(_key(origin), []).append(
-                        f"{state.proxy} keeps the last good version: {item.message}"
-                    )
+        for proxy, item in connections.refusals():
+            for origin in self._origins(proxy, item):
+                found.setdefault(_key(origin), []).append(f"{proxy} keeps the last good version: {item.message}")
         return {key: "; ".join(sorted(set(messages))) for key, messages in found.items()}
 
     def _origins(self, proxy: str, item: RefusedResource) -> set[Origin]:

@@ -4,6 +4,7 @@
 # (dnslib has no types)
 
 import asyncio
+import secrets
 import socket
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from plait.errors import DeadlineError
 from plait.node import dns_wire, launches
 from plait.node.dns import DnsAnswers
-from plait.node.dns_link import DnsLink, end, sockets_at
+from plait.node.dns_link import DnsLink, end
 from plait.node.dns_memory import Memory
 from plait.node.resolver import FOREIGN, MISSING, Answer
 from plait.node.upstream import Upstream
@@ -198,20 +199,16 @@ def test_no_agent_means_no_front_only_at_first(tmp_path: Path):
     """`prepare` starts a front that keeps questions until the agent answers, and a second one changes nothing."""
 
     async def check() -> None:
-        pair = sockets_at("127.0.0.1", 0)
-        port = pair[1].getsockname()[1]
-        for sock in pair:
-            sock.close()
+        address, port = f"127.77.{secrets.randbelow(256)}.{secrets.randbelow(254) + 1}", 15053
         path = tmp_path / "dns.sock"
         links = [
-            DnsLink(Mesh().answers, lambda _: "default/app", path=path, address="127.0.0.1", port=port)
-            for _ in range(2)
+            DnsLink(Mesh().answers, lambda _: "default/app", path=path, address=address, port=port) for _ in range(2)
         ]
         for link in links:
             link.prepare()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
             asker.setblocking(False)
-            asker.connect(("127.0.0.1", port))
+            asker.connect((address, port))
             asker.send(DNSRecord.question(REVIEWS).pack())
             task = asyncio.create_task(links[1].run())
             answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(asker, 65536), 5)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from plait.node import commands, firewall, netns, nft, ports, possible, resolvconf
 from plait.node.addresses import MachineRange
+from plait.node.dns_forward import machine_servers
 from plait.node.nft import HostPort, HostRules, LoopbackPort, MachinePort, WorkloadRules
 from plait.node.resolvconf import ResolvConf
-from plait.node.upstream import machine_servers
 from tests.node.machines import ENVOY_UID, OUTSIDE, call, machine, needs_root, outside
 
 RULES = WorkloadRules(
@@ -196,7 +196,7 @@ def test_any_resolv_conf_is_read(text: str):
 def test_machine_s_resolvers_are_read_again(tmp_path: Path):
     """A changed resolv.conf is in force at the next question; we never ask ourselves."""
     path = tmp_path / "resolv.conf"
-    servers = machine_servers(path, without="10.5.0.1")
+    servers = machine_servers(str(path), without="10.5.0.1")
     assert servers() == (("127.0.0.1", 53),)
     path.write_text("nameserver 192.0.2.53\nnameserver 10.5.0.1\nnameserver fe80::1%eth0\n")
     assert servers() == (("192.0.2.53", 53), ("fe80::1%eth0", 53))

@@ -67,12 +67,15 @@ class DnsLink:
         self._child = 0
 
     def prepare(self) -> None:
-        """Start a front if none is there: questions wait in it until `run`; a port that is taken is refused."""
+        """Start a front if none is there: questions wait in it until `run`, which tries again where this cannot."""
         channel = _connected(self._path)
-        if channel is None:
-            self._spawn(self._bound())
-        else:
+        if channel is not None:
             channel.close()
+            return
+        try:
+            self._spawn(self._bound())
+        except (PlaitError, OSError) as error:
+            log.warning("%s", error)
 
     async def run(self) -> None:
         """Answer until cancelled, whatever becomes of the front."""

@@ -6,6 +6,9 @@ import sys
 import time
 from collections.abc import Callable
 
+_TOLD = 100
+"""Failures that are written down: what outlives everybody must not fill a disk."""
+
 
 class Timer:
     """Something to do at a time, unless it is cancelled."""
@@ -29,6 +32,7 @@ class Loop:
         self._timers: list[tuple[float, int, Timer]] = []
         self._count = 0
         self._running = True
+        self._failures = 0
 
     def watch(self, fd: int, ready: Callable[[], None], *, write: bool = False) -> None:
         """Call `ready` whenever the descriptor can be read, or with `write` written; replaces what was asked before."""
@@ -63,7 +67,7 @@ class Loop:
             for fd, _event in self._poll.poll(self._pause()):
                 ready = self._ready.get(fd)
                 if ready is not None:
-                    _guarded(ready)
+                    self._guarded(ready)
             self._fire()
 
     def _pause(self) -> float:
@@ -76,12 +80,13 @@ class Loop:
         while self._timers and self._timers[0][0] <= now:
             action = heapq.heappop(self._timers)[2].action
             if action is not None:
-                _guarded(action)
+                self._guarded(action)
 
-
-def _guarded(action: Callable[[], None]) -> None:
-    """What goes wrong costs the question it was for, and is written down."""
-    try:
-        action()
-    except Exception:  # noqa: BLE001
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """What goes wrong costs the question it was for, and is written down, up to a limit."""
+        try:
+            action()
+        except Exception:  # noqa: BLE001
+            self._failures += 1
+            if self._failures <= _TOLD:
+                sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]

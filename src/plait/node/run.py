@@ -23,6 +23,7 @@ from plait.node.certificates import Certificates
 from plait.node.context import NodeContext
 from plait.node.control_link import ControlLink
 from plait.node.dns import DnsAnswers
+from plait.node.dns_forward import machine_servers
 from plait.node.dns_link import DnsLink
 from plait.node.holdings import Holdings
 from plait.node.membership import MachineIdentity
@@ -31,12 +32,13 @@ from plait.node.network import MachineNetwork
 from plait.node.registration import Machine
 from plait.node.registry import Registry
 from plait.node.renewal import RenewalTimes
+from plait.node.resolvconf import MACHINE_FILE
 from plait.node.resolver import MeshResolver
 from plait.node.restored import RestoreFollower
 from plait.node.settings import NodeSettings, find_envoy
 from plait.node.starting import first_error
 from plait.node.state import NodeDirectory, mesh_id
-from plait.node.upstream import Upstream, machine_servers
+from plait.node.upstream import Upstream
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +184,7 @@ def _dns(registry: Registry, relay: Relay) -> tuple[DnsLink, Coroutine[Any, Any,
         demand=lambda proxy, host: relay.demand(proxy, host, _DNS_WITHIN),
         known_foreign=foreign_names.load(context.directory.foreign),
     )
-    upstream = Upstream(machine_servers(without=network.gateway))
+    upstream = Upstream(machine_servers(str(MACHINE_FILE), without=network.gateway))
 
     def owner(address: str) -> str:
         asker = registry.asker(address)

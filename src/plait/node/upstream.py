@@ -1,4 +1,4 @@
-"""The machine's own resolvers, which answer for everything outside the mesh.
+"""The machine's own resolvers, asked by the agent itself: only what a name of the mesh leads to outside of it.
 
 A question goes on unchanged (EDNS, flags, types nobody here knows) under a fresh random id from a fresh port, and its
 answer comes back unchanged, so that nothing the asker relies on is lost. Servers are asked in the order of the
@@ -10,12 +10,10 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 
 from plait.errors import DeadlineError
-from plait.node import dns_messages, resolvconf
+from plait.node import dns_messages
 
-_PORT = 53
 _SERVER_FAILED = (dns_messages.SERVFAIL, dns_messages.NOTIMP, dns_messages.REFUSED)
 
 Server = tuple[str, int]
@@ -49,21 +47,6 @@ class Upstream:
             async with asyncio.timeout(self._attempt):
                 return await exchange
         return None
-
-
-def machine_servers(path: Path = resolvconf.MACHINE_FILE, *, without: str = "") -> Callable[[], tuple[Server, ...]]:
-    """The machine's resolvers as its resolv.conf has them whenever it is asked, `without` ourselves."""
-    seen: tuple[float, tuple[Server, ...]] = (-1.0, ())
-
-    def servers() -> tuple[Server, ...]:
-        nonlocal seen
-        changed = path.stat().st_mtime if path.exists() else 0.0
-        if changed != seen[0]:
-            found = resolvconf.of_machine(path).servers
-            seen = (changed, tuple((server, _PORT) for server in found if server != without))
-        return seen[1]
-
-    return servers
 
 
 class _Answer(asyncio.DatagramProtocol):

@@ -2,7 +2,7 @@
 
 In this process a change is taken as control takes it: parsed, built, published to 200 proxies that are connected, of
 which it concerns a few. Live, control is a real one, and the sidecars are streams with mutual TLS that other processes
-hold, each from a machine of its own (`growth_live`). Counted there are the CPU of building, all CPU of the process,
+hold, over a connection a machine (`growth_live`). Counted there are the CPU of building, all CPU of the process,
 the time from sending a change to the API until each concerned sidecar has taken it, and what a restart sends again.
 """
 
@@ -23,9 +23,16 @@ from plait.controlplane.publisher import Publisher
 from plait.envoy.resource_set import ResourceSet
 from plait.snapshot.build import Builder
 
-HEADLINE: Final = Size(services=1000, routes=2000, policies=200, endpoints=2000, sidecars=1000)
-FULL: Final = (HEADLINE, *(replace(HEADLINE, sidecars=number) for number in (100, 300, 2000)))
-QUICK: Final = (Size(services=200, routes=400, policies=40, endpoints=400, sidecars=100),)
+HEADLINE: Final = Size(services=1000, routes=2000, policies=200, endpoints=2000, sidecars=1000, machines=100)
+"""Ten sidecars on a machine, which share its connection."""
+HERD: Final = replace(HEADLINE, machines=1000)
+"""As many connections, and handshakes after a restart, as sidecars."""
+FULL: Final = (
+    HEADLINE,
+    HERD,
+    *(replace(HEADLINE, sidecars=number, machines=number // 10) for number in (100, 300, 2000)),
+)
+QUICK: Final = (Size(services=200, routes=400, policies=40, endpoints=400, sidecars=100, machines=10),)
 _CONNECTED: Final = 200
 _ROUNDS: Final = 7
 _QUIET: Final = 3
@@ -62,7 +69,7 @@ def rows(sizes: Sequence[Size], *, tables: bool) -> Iterator[Row]:
 
 def growing() -> Iterator[Size]:
     """A mesh that grows in one direction after the other."""
-    base = Size(services=1000, routes=2000, policies=200, endpoints=2000, sidecars=_CONNECTED)
+    base = replace(HEADLINE, sidecars=_CONNECTED)
     yield from (replace(base, services=number, routes=2 * number, endpoints=2 * number) for number in (250, 500, 2000))
     yield from (replace(base, routes=number) for number in (1000, 4000))
     yield from (replace(base, policies=number) for number in (0, 2000))
@@ -96,7 +103,8 @@ def _take(builder: Builder, publisher: Publisher, document: dict[str, Any]) -> N
 
 
 def _workload(service: int, size: Size, turn: int) -> dict[str, Any]:
-    changed = growth_mesh.workload(service + size.services * (size.endpoints // size.services - 1), size.services)
+    last = service + size.services * (size.endpoints // size.services - 1)
+    changed = growth_mesh.workload(last, size.services, size.machines)
     changed["metadata"]["annotations"]["plait.dev/ready"] = "true" if turn % 2 else "false"
     return changed
 
@@ -114,14 +122,14 @@ def _build_row(name: str, readings: Sequence[float]) -> Row:
 # live
 
 
-def live_rows(size: Size) -> Iterator[Row]:
+def live_rows(size: Size, *, rounds: int = _ROUNDS) -> Iterator[Row]:
     """The rows of one size over real streams."""
     with tempfile.TemporaryDirectory(prefix="plait-growth-") as folder, Live(Path(folder), size) as live:
         yield Row(name=f"live: {size}; control starts", value=live.start(), unit="s")
         live.connect()
         yield from _connecting(live)
         for name, body in _changes(size):
-            yield from _change_rows(name, _changed(live, body))
+            yield from _change_rows(name, [_change(live, body(turn)) for turn in range(rounds)])
         memory = live.figures().memory.resident
         yield Row(name="  control's memory", value=memory, unit="MB resident", must="< 300", holds=memory < 300)
         yield from _restart(live)
@@ -156,10 +164,6 @@ def _changes(size: Size) -> Iterator[tuple[str, Patch]]:
 
         yield f"one endpoint, called by {callers}", endpoint
         yield f"one route, called by {callers}", route
-
-
-def _changed(live: Live, patch: Patch) -> list[Taken]:
-    return [_change(live, patch(turn)) for turn in range(_ROUNDS)]
 
 
 def _change(live: Live, change: tuple[str, Mapping[str, Any], str]) -> Taken:

@@ -2,10 +2,11 @@
 
 usage: python -m bench.growth_fleet PORT FILE
 
-Each line of the file is a proxy: name, hosts (comma separated), certificate and key in hexadecimal, roots. A stream
-that ends is opened again after the relay's own wait, telling the versions it holds. On each line that comes on
-standard input the program answers one JSON line: how many streams are open, and what came since the last answer, as
-[seconds of the monotonic clock, proxy, type, resources, removals].
+Each line of the file is a proxy: name, machine, hosts (comma separated), and the machine's certificate, key and roots
+in hexadecimal. The proxies of a machine share a connection, as a relay's do. A stream that ends is opened again after
+the relay's own wait, telling the versions it holds. On each line that comes on standard input the program answers one
+JSON line: how many streams are open, and what came since the last answer, as [seconds of the monotonic clock, proxy,
+type, resources, removals].
 """
 
 import asyncio
@@ -33,36 +34,33 @@ Call = grpc.aio.StreamStreamCall[Request, Response]
 class Proxy:
     """One fake sidecar and its relay."""
 
-    def __init__(self, line: str, events: list[tuple[Any, ...]]) -> None:
-        self.name, hosts, *secrets = line.split("\t")
-        self.hosts = hosts.split(",")
-        chain, key, roots = (bytes.fromhex(text) for text in secrets)
-        self.identity = TlsIdentity(chain=chain, key=key, roots=roots)
+    def __init__(self, name: str, hosts: Sequence[str], events: list[tuple[Any, ...]]) -> None:
+        self.name = name
+        self.hosts = hosts
         self.held: dict[str, dict[str, str]] = {url: {} for url in (NAME, *ENVOY_TYPES)}
         self.connected = False
         self._events = events
 
-    async def run(self, port: str) -> None:
+    async def run(self, machine: grpc.aio.Channel) -> None:
         """Hold a stream for ever."""
-        async with channel(f"127.0.0.1:{port}", self.identity) as opened:
-            method = opened.stream_stream(
-                f"/{SERVICE}/{DELTA_METHOD}",
-                request_serializer=Request.SerializeToString,
-                response_deserializer=Response.FromString,
-            )
-            pauses = backoff()
-            while True:
-                call: Call = method()
-                try:
-                    await self._hold(call)
-                except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-                    pass
-                finally:
-                    call.cancel()
-                if self.connected:
-                    pauses = backoff()
-                self.connected = False
-                await asyncio.sleep(next(pauses))
+        method = machine.stream_stream(
+            f"/{SERVICE}/{DELTA_METHOD}",
+            request_serializer=Request.SerializeToString,
+            response_deserializer=Response.FromString,
+        )
+        pauses = backoff()
+        while True:
+            call: Call = method()
+            try:
+                await self._hold(call)
+            except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                pass
+            finally:
+                call.cancel()
+            if self.connected:
+                pauses = backoff()
+            self.connected = False
+            await asyncio.sleep(next(pauses))
 
     async def _hold(self, call: Call) -> None:
         first, *others = self._opening()
@@ -108,8 +106,16 @@ async def _answer(proxies: Sequence[Proxy], events: list[tuple[Any, ...]]) -> No
 async def main(port: str, lines: Sequence[str]) -> None:
     """Hold all streams until standard input is closed."""
     events: list[tuple[Any, ...]] = []
-    proxies = [Proxy(line, events) for line in lines]
-    holding = [asyncio.create_task(proxy.run(port)) for proxy in proxies]
+    machines: dict[str, grpc.aio.Channel] = {}
+    proxies: list[Proxy] = []
+    holding: list[asyncio.Task[None]] = []
+    for line in lines:
+        name, machine, hosts, *secrets = line.split("\t")
+        if machine not in machines:
+            chain, key, roots = (bytes.fromhex(text) for text in secrets)
+            machines[machine] = channel(f"127.0.0.1:{port}", TlsIdentity(chain=chain, key=key, roots=roots))
+        proxies.append(Proxy(name, hosts.split(","), events))
+        holding.append(asyncio.create_task(proxies[-1].run(machines[machine])))
     await _answer(proxies, events)
     for task in holding:
         task.cancel()

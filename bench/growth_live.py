@@ -146,10 +146,13 @@ class Live:
     def _credentials(self) -> list[str]:
         authority, key = open_authority(self._state.authority, DOMAIN), new_key()
         request = signing_request(key)
+        secrets: dict[str, str] = {}
         lines: list[str] = []
-        for proxy, machine, hosts in growth_mesh.proxies(self.size):
-            chain = authority.sign(request, spiffe.node_id(DOMAIN, machine), ttl=timedelta(hours=1))
-            lines.append("\t".join([proxy, ",".join(hosts), chain.hex(), key.hex(), authority.bundle.hex()]))
+        for proxy, machine, hosts in sorted(growth_mesh.proxies(self.size), key=lambda item: item[1]):
+            if machine not in secrets:
+                chain = authority.sign(request, spiffe.node_id(DOMAIN, machine), ttl=timedelta(hours=1))
+                secrets[machine] = "\t".join([chain.hex(), key.hex(), authority.bundle.hex()])
+            lines.append("\t".join([proxy, machine, ",".join(hosts), secrets[machine]]))
         return lines
 
     def take(self) -> list[Event]:

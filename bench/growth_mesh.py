@@ -2,7 +2,7 @@
 
 Service `s0` is called by every sidecar, each other service by a few. A service has two routes: one to itself, one
 that sends a part to its neighbour. Workload `sX-Y` is the Y-th endpoint of service sX; the first `sidecars` of them
-(by endpoint, then by service) have a connected proxy, each on a machine of its own.
+(by endpoint, then by service) have a connected proxy. They are spread over the machines.
 """
 
 import asyncio
@@ -31,10 +31,11 @@ class Size:
     policies: int
     endpoints: int
     sidecars: int
+    machines: int
 
     def __str__(self) -> str:
-        parts = (self.services, self.routes, self.policies, self.endpoints, self.sidecars)
-        return "{:,} services, {:,} routes, {:,} policies, {:,} endpoints, {:,} sidecars".format(*parts)
+        mesh = f"{self.services:,} services, {self.routes:,} routes, {self.policies:,} policies"
+        return f"{mesh}, {self.endpoints:,} endpoints, {self.sidecars:,} sidecars on {self.machines:,} machines"
 
 
 def service(number: int) -> Document:
@@ -83,13 +84,14 @@ def policy(index: int, services: int) -> Document:
     }
 
 
-def workload(index: int, services: int) -> Document:
+def workload(index: int, services: int, machines: int) -> Document:
     """The workload of that index: endpoint `index // services` of service `index % services`."""
+    machine = index % machines
     name = f"s{index % services}"
     annotations = {
-        "plait.dev/node": f"m{index}",
-        "plait.dev/machine-address": f"192.168.{index // 250 % 250}.{1 + index % 250}",
-        "plait.dev/published": "8080=31000",
+        "plait.dev/node": f"m{machine}",
+        "plait.dev/machine-address": f"192.168.{machine // 250 % 250}.{1 + machine % 250}",
+        "plait.dev/published": f"8080={31000 + index // machines}",
         "plait.dev/capture": "transparent",
         "plait.dev/phase": "Running",
         "plait.dev/ready": "true",
@@ -116,7 +118,7 @@ def documents(size: Size) -> Iterator[Document]:
     yield from (service(number) for number in range(size.services))
     yield from (route(index, size.services) for index in range(size.routes))
     yield from (policy(index, size.services) for index in range(size.policies))
-    yield from (workload(index, size.services) for index in range(size.endpoints))
+    yield from (workload(index, size.services, size.machines) for index in range(size.endpoints))
 
 
 def proxies(size: Size) -> Iterator[tuple[str, str, tuple[str, ...]]]:
@@ -124,7 +126,11 @@ def proxies(size: Size) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     for index in range(size.sidecars):
         name = f"{NAMESPACE}/s{index % size.services}-{index // size.services}"
         called = {0, *((index * 7 + step * 131) % size.services for step in range(1, DEMANDED))}
-        yield name, f"m{index}", tuple(f"s{number}.{NAMESPACE}.svc.cluster.local" for number in sorted(called))
+        yield (
+            name,
+            f"m{index % size.machines}",
+            tuple(f"s{number}.{NAMESPACE}.svc.cluster.local" for number in sorted(called)),
+        )
 
 
 def fill(database: Path, size: Size) -> None:

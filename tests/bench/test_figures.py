@@ -12,8 +12,8 @@ from bench.rows import Row
 from bench.traffic import Measured, Reading, Round
 
 BOUND = figures.bound_name(figures.BOUNDS[0])
-PACED_BOUND = "target: Plait to Istio-like: CPU a request, fixed rate"
-ADDED_BOUND = "target: Plait to Istio-like: added p50, fixed rate"
+PACED_BOUND = "target: Plait to Istio-like: CPU a request, fixed rate, at most 0.60"
+ADDED_BOUND = "target: Plait to Istio-like: added p50, fixed rate, at most 0.65"
 
 
 def reading(cpu: float, *, p50: float = 1.0, failed: int = 0) -> Reading:
@@ -94,7 +94,7 @@ def test_a_peer_that_is_not_there_leaves_its_targets_open() -> None:
     """The row stays, says that nothing was measured, and another names the package."""
     found = table(paths([one_round(50)] * 5, [one_round(100)] * 5))
 
-    row = found["target: Plait to nginx: CPU a request, saturated"]
+    row = found["target: Plait to nginx: CPU a request, saturated, at most 1.90"]
     assert (row.holds, row.spread) == (None, "not measured")
     (lacking,) = figures.missing_peers([("HAProxy", []), ("nginx", ["nginx-light"])])
     assert "apt-get install nginx-light" in lacking.spread

@@ -20,7 +20,7 @@ from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from envoy.type.v3 import percent_pb2
 
 from plait.compiler import targets, tls
-from plait.compiler.policies import breakers, protection
+from plait.compiler.policies import breakers
 from plait.envoy import names, proto
 from plait.envoy.bootstrap import MAX_CONNECTION_AGE
 from plait.model.ids import Origin
@@ -133,8 +133,6 @@ def outbound(cluster: OutboundCluster) -> cluster_pb2.Cluster:
             idle_timeout=cluster.idle_timeout,
             max_age=MAX_CONNECTION_AGE if cluster.identities else None,
         )
-        if cluster.protection.admission_control:
-            options.http_filters.extend(protection.upstream_filters())
         message.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(proto.packed(options))
     return message
 

@@ -30,8 +30,8 @@ def network_filter(view: View, port: InboundPort, *, secure: bool) -> listener_c
     message.normalize_path.CopyFrom(proto.true())
     if secure:
         message.local_reply_config.mappers.append(denials.by_server())
-    message.local_reply_config.mappers.extend(protection.by_server(adaptive=port.protection.adaptive))
-    if port.protection.adaptive:
+    message.local_reply_config.mappers.extend(protection.by_server(port.protection))
+    if port.protection.adaptive or port.protection.admission_control:
         message.access_log.append(metrics.shed(reporter))
     http.routes_by_name(message, names.inbound_route(port.number))
     return http.network_filter(http.add_filters(message, [*filters(), *limits.http_filters(port.protection)]))

@@ -49,7 +49,6 @@ class CallerProtection:
     min_retries: int = 3
     ejection: Ejection | None = Ejection()
     panic_threshold: float = 0.0
-    admission_control: bool = False
     idle_timeout: float | None = None
     origins: tuple[Origin, ...] = ()
 
@@ -74,6 +73,7 @@ class ServerProtection:
 
     `concurrency` is how many the app works on at a time, `queue` how many more wait (HTTP/1 only); `adaptive` finds
     that number from the app's latency, of which `usual_latency` (seconds) is the unloaded one, measured if None.
+    `admission_control` holds requests back as far as the app fails to answer others.
     """
 
     concurrency: int | None = None
@@ -81,12 +81,13 @@ class ServerProtection:
     adaptive: bool = False
     usual_latency: float | None = None
     rate: RateLimit | None = None
+    admission_control: bool = False
     origins: tuple[Origin, ...] = ()
 
     @property
     def asks(self) -> bool:
         """Whether anything is limited."""
-        return self.concurrency is not None or self.adaptive or self.rate is not None
+        return self != ServerProtection(queue=self.queue, usual_latency=self.usual_latency, origins=self.origins)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,6 @@ _CALLERS: Final = (
     asked.MAX_REQUESTS,
     asked.MAX_PENDING,
     asked.RETRY_BUDGET,
-    asked.ADMISSION_CONTROL,
     asked.EJECT_AFTER_FAILURES,
     asked.EJECT_AFTER_ERRORS,
     asked.EJECT_FOR,
@@ -29,10 +28,18 @@ _CALLERS: Final = (
     asked.PANIC_BELOW,
     asked.KEEP_ALIVE,
 )
-_SERVER: Final = (asked.CONCURRENCY, asked.QUEUE, asked.USUAL_LATENCY, asked.RATE_LIMIT, asked.BURST)
+_SERVER: Final = (
+    asked.CONCURRENCY,
+    asked.QUEUE,
+    asked.USUAL_LATENCY,
+    asked.RATE_LIMIT,
+    asked.BURST,
+    asked.ADMISSION_CONTROL,
+)
 _NEEDS_REQUESTS: Final = {
     asked.CONCURRENCY: "asks for a limit of the requests in hand",
     asked.RATE_LIMIT: "asks for a limit of requests in a time",
+    asked.ADMISSION_CONTROL: "asks to hold requests back while others fail",
 }
 
 
@@ -77,7 +84,6 @@ def _callers(annotations: Mapping[str, str], origin: Origin) -> CallerProtection
         retry_budget=_number(annotations, asked.RETRY_BUDGET),
         ejection=_ejection(annotations),
         panic_threshold=_number(annotations, asked.PANIC_BELOW) or 0,
-        admission_control=asked.ADMISSION_CONTROL in annotations,
         idle_timeout=None if keep_alive is None else keep_alive * IDLE_SHARE,
         origins=_origins(annotations, _CALLERS, origin),
     )
@@ -111,6 +117,7 @@ def _server(annotations: Mapping[str, str], origin: Origin) -> ServerProtection:
         adaptive=asked.read(annotations, asked.CONCURRENCY) == "adaptive",
         usual_latency=_seconds(annotations, asked.USUAL_LATENCY),
         rate=limit,
+        admission_control=asked.ADMISSION_CONTROL in annotations,
         origins=_origins(annotations, _SERVER, origin),
     )
 
@@ -128,6 +135,7 @@ def tightest(found: Iterable[ServerProtection]) -> ServerProtection:
         queue=fixed.queue,
         adaptive=any(item.adaptive for item in asking),
         usual_latency=min(latencies, default=None),
+        admission_control=any(item.admission_control for item in asking),
         rate=min(rates, key=lambda rate: (rate.per_second, rate.burst), default=None),
         origins=tuple(dict.fromkeys(origin for item in asking for origin in item.origins)),
     )

@@ -1,9 +1,10 @@
-"""What a server's sidecar takes from all callers together: a rate, and a number at a time that is found by itself.
+"""What a server's sidecar takes from all callers together: a rate, what the app answers, and as many as it can.
 
 The number that is fixed is a circuit breaker of the app's cluster (`breakers.of_server`). The rate's numbers are in the
 route, so that they change on open connections; the filter itself is only in chains of ports that ask for it, as it
 costs every request a little. Adaptive concurrency (Envoy's gradient controller) raises the limit while the latency is
-near that without load, and lowers it as latency grows; it has no settings in routes.
+near that without load, and lowers it as latency grows. Admission control holds requests back in the measure in which
+others failed lately. These two have no settings in routes.
 """
 
 import math
@@ -14,19 +15,26 @@ from envoy.config.core.v3 import base_pb2
 from envoy.config.listener.v3 import listener_components_pb2
 from envoy.config.route.v3 import route_components_pb2
 from envoy.extensions.filters.http.adaptive_concurrency.v3 import adaptive_concurrency_pb2
+from envoy.extensions.filters.http.admission_control.v3 import admission_control_pb2
 from envoy.extensions.filters.http.local_ratelimit.v3 import local_rate_limit_pb2
+from envoy.extensions.filters.network.connection_limit.v3 import connection_limit_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.filters.network.local_ratelimit.v3 import local_rate_limit_pb2 as network_rate_limit_pb2
-from envoy.type.v3 import percent_pb2, token_bucket_pb2
+from envoy.type.v3 import http_status_pb2, percent_pb2, range_pb2, token_bucket_pb2
 
 from plait.envoy import proto
 from plait.model.protection import RateLimit, ServerProtection
 
 HttpFilter = http_connection_manager_pb2.HttpFilter
+Admission = admission_control_pb2.AdmissionControl
 Gradient = adaptive_concurrency_pb2.GradientControllerConfig
 
 RATE_LIMIT: Final = "plait.rate-limit"
 ADAPTIVE: Final = "plait.adaptive-concurrency"
+ADMISSION: Final = "plait.admission-control"
+CONNECTIONS: Final = "plait.connections"
+ADAPTIVE_STATUS: Final = http_status_pb2.NotExtended
+"""What tells its answers from others until they are sent, with 503: Envoy gives them no flag."""
 _STAT_PREFIX: Final = "inbound"
 _SHORTEST_FILL: Final = 0.05
 """Envoy refuses buckets that are filled more often (seconds)."""
@@ -37,6 +45,9 @@ _FEWEST: Final = 3
 _TOLERANCE: Final = 25.0
 """Per cent by which the latency may grow before the limit is lowered."""
 _MOST: Final = 100_000
+_ADMISSION_WINDOW: Final = 10.0
+_FEWEST_PER_SECOND: Final = 5
+_MOST_HELD_BACK: Final = 80.0
 
 
 def http_filters(protection: ServerProtection) -> Iterator[HttpFilter]:
@@ -46,10 +57,17 @@ def http_filters(protection: ServerProtection) -> Iterator[HttpFilter]:
         yield HttpFilter(name=RATE_LIMIT, typed_config=proto.packed(config))
     if protection.adaptive:
         yield HttpFilter(name=ADAPTIVE, typed_config=proto.packed(_adaptive(protection)))
+    if protection.admission_control:
+        yield HttpFilter(name=ADMISSION, typed_config=proto.packed(_admission()))
 
 
 def network_filters(protection: ServerProtection) -> Iterator[listener_components_pb2.Filter]:
-    """The filters of a port that passes bytes because it speaks no HTTP: so many new connections in a time."""
+    """The filters of a port that speaks no HTTP: so many connections at a time, and so many new ones in a time."""
+    if protection.concurrency is not None:
+        limit = connection_limit_pb2.ConnectionLimit(
+            stat_prefix=_STAT_PREFIX, max_connections=proto.wide(protection.concurrency)
+        )
+        yield listener_components_pb2.Filter(name=CONNECTIONS, typed_config=proto.packed(limit))
     if protection.rate is not None:
         config = network_rate_limit_pb2.LocalRateLimit(stat_prefix=_STAT_PREFIX, token_bucket=_bucket(protection.rate))
         yield listener_components_pb2.Filter(name=RATE_LIMIT, typed_config=proto.packed(config))
@@ -100,4 +118,18 @@ def _adaptive(protection: ServerProtection) -> adaptive_concurrency_pb2.Adaptive
     return adaptive_concurrency_pb2.AdaptiveConcurrency(
         gradient_controller_config=gradient,
         enabled=base_pb2.RuntimeFeatureFlag(default_value=proto.true(), runtime_key="plait.adaptive_concurrency"),
+        concurrency_limit_exceeded_status=http_status_pb2.HttpStatus(code=ADAPTIVE_STATUS),
+    )
+
+
+def _admission() -> Admission:
+    answered = range_pb2.Int32Range(start=100, end=500)
+    success = Admission.SuccessCriteria.HttpCriteria(http_success_status=[answered])
+    most = percent_pb2.Percent(value=_MOST_HELD_BACK)
+    return Admission(
+        enabled=base_pb2.RuntimeFeatureFlag(default_value=proto.true(), runtime_key="plait.admission_control"),
+        success_criteria=Admission.SuccessCriteria(http_criteria=success),
+        sampling_window=proto.seconds(_ADMISSION_WINDOW),
+        rps_threshold=base_pb2.RuntimeUInt32(default_value=_FEWEST_PER_SECOND, runtime_key="plait.admission_rps"),
+        max_rejection_probability=base_pb2.RuntimePercent(default_value=most, runtime_key="plait.admission_most"),
     )

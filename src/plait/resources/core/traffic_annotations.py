@@ -147,7 +147,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         read=_percent,
     ),
     ADMISSION_CONTROL: Setting(
-        meaning="each caller's sidecar holds requests back, with 503, as far as the service fails to answer others",
+        meaning="each instance's sidecar holds requests back, with 503, as far as the app fails (5xx) to answer others",
         values='`"on"`',
         read=_word("on"),
     ),

@@ -16,6 +16,7 @@ from plait.envoy import names, types
 from plait.model.protection import CallerProtection, Ejection, RateLimit, ServerProtection
 from plait.model.security import MutualTlsMode
 from plait.model.services import Capture, Protocol
+from plait.model.traffic import Destination, Rule
 from tests import builders as b
 from tests.compiler import loopback
 from tests.envoy import live
@@ -66,11 +67,13 @@ Ask = Callable[[], live.Answer]
 
 
 @contextlib.contextmanager
-def caller(protection: CallerProtection, *ports: int) -> Generator[tuple[Ask, live.Path]]:
+def caller(protection: CallerProtection, *ports: int, timeout: float | None = None) -> Generator[tuple[Ask, live.Path]]:
     """A caller's sidecar with a service of endpoints at these ports; a way to call, and its admin socket."""
     port = live.free_port()
+    rule = Rule(name="timed", destinations=(Destination(cluster=b.key("web", port)),), timeout=timeout)
+    rules = (rule,) if timeout else ()
     cluster = replace(b.cluster("web", port, secure=False), protection=protection)
-    view = replace(b.view("client", b.frontend("web", port, address=ADDRESS), cluster), outbound_port=port)
+    view = replace(b.view("client", b.frontend("web", port, *rules, address=ADDRESS), cluster), outbound_port=port)
     name = names.cluster(cluster.host, port)
     found = cluster_endpoints(name, [b.endpoint("127.0.0.1", item) for item in ports], node="")
     resources = loopback.client(view, {}).replaced(types.ENDPOINT, {name: found})
@@ -116,9 +119,9 @@ def dead() -> Iterator[list[int]]:
 
 
 def test_by_default_a_dead_endpoint_is_left_out_and_no_call_is_lost(dead: list[int]) -> None:
-    """Failures to connect are repeated elsewhere; after five in a row the endpoint is asked no more."""
+    """Failures to connect are repeated elsewhere; after twenty in a row the endpoint is asked no more."""
     with worker() as app, caller(CallerProtection(), app.port, dead[0]) as (ask, admin):
-        answers = [ask() for _ in range(60)]
+        answers = [ask() for _ in range(150)]
         assert {answer.status for answer in answers} == {200}
         assert left_out(admin) == [f"127.0.0.1:{dead[0]}"]
 
@@ -142,6 +145,24 @@ def test_by_default_errors_of_the_app_leave_nobody_out() -> None:
     with worker() as app, worker(status=503) as bad, caller(CallerProtection(), app.port, bad.port) as (ask, admin):
         statuses = Counter(ask().status for _ in range(60))
         assert statuses[503] > 10
+        assert left_out(admin) == []
+
+
+def test_by_default_timeouts_of_a_steady_load_leave_nobody_out() -> None:
+    """Slow apps behind a route with a timeout, called all the time: none loses its share of the calls."""
+
+    def later(ask: Ask, number: int) -> list[int]:
+        time.sleep(number * 0.03)
+        return [ask().status for _ in range(8)]
+
+    with (
+        worker(delay=2) as one,
+        worker(delay=2) as two,
+        caller(CallerProtection(), one.port, two.port, timeout=0.3) as (ask, admin),
+        ThreadPoolExecutor(10) as pool,
+    ):
+        started = [pool.submit(later, ask, number) for number in range(10)]
+        assert {status for item in started for status in item.result()} == {504}
         assert left_out(admin) == []
 
 

@@ -41,7 +41,7 @@ def test_by_default_only_endpoints_that_cannot_be_connected_to_are_left_out() ->
     snapshot = mesh({})
     view = project(snapshot, name_of("client"), frozenset({"web-0.default.svc.cluster.local"}))
     assert view.clusters[0].protection == CallerProtection()
-    usual = Ejection(connection_failures=5, gateway_errors=0, server_errors=0, max_share=50)
+    usual = Ejection(connection_failures=20, gateway_errors=0, server_errors=0, max_share=50)
     assert view.clusters[0].protection.ejection == usual
     assert port(snapshot).mode is InboundMode.BYTES
     assert not port(snapshot).protection.asks

@@ -18,12 +18,14 @@ IDLE_TOWARDS_AN_APP: Final = 1.5
 class Ejection:
     """When an endpoint is left out for a while; 0 failures of a sort: not for these.
 
-    `connection_failures`, `gateway_errors` (502, 503, 504) and `server_errors` (5xx) are counted in a row. An endpoint
-    is left out for `duration` seconds times the number of times it was, at most `longest`, but never more than
-    `max_share` per cent of all endpoints at a time, so below 100 never the only one.
+    `connection_failures`, `gateway_errors` (502, 503, 504) and `server_errors` (5xx) are counted in a row. The first is
+    usually so many because Envoy counts requests that time out there too: where they do while others begin, runs of
+    five are common and runs of twenty are not. An endpoint is left out for `duration` seconds times the number of times
+    it was, at most `longest`, but never more than `max_share` per cent of all endpoints at a time, so below 100 never
+    the only one.
     """
 
-    connection_failures: int = 5
+    connection_failures: int = 20
     gateway_errors: int = 0
     server_errors: int = 0
     interval: float = 1.0

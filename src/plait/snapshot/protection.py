@@ -97,7 +97,11 @@ def _ejection(annotations: Mapping[str, str]) -> Ejection | None:
         return None
     duration = _seconds(annotations, asked.EJECT_FOR) or usual.duration
     return Ejection(
-        connection_failures=0 if failures == "off" else failures if isinstance(failures, int) else 5,
+        connection_failures=0
+        if failures == "off"
+        else failures
+        if isinstance(failures, int)
+        else usual.connection_failures,
         gateway_errors=errors,
         duration=duration,
         longest=duration * _LONGEST_EJECTION,

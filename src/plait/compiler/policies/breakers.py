@@ -2,7 +2,8 @@
 
 What nobody asked for is opened wide: Envoy's defaults (1024 requests, 3 retries) would be limits by surprise. Ejection
 is on by default, for failures to connect alone: such an endpoint has served nobody, so leaving it out sheds no load.
-Where the mesh counts failures to connect, Envoy also counts requests that were reset before an answer.
+Envoy also counts requests that were reset or timed out before an answer, but begins anew with every request that gets a
+connection; so only a burst of these, without a request begun meanwhile, leaves an endpoint out.
 """
 
 from envoy.config.cluster.v3 import circuit_breaker_pb2, outlier_detection_pb2

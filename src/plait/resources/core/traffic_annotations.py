@@ -153,7 +153,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     ),
     EJECT_AFTER_FAILURES: Setting(
         meaning="an endpoint that a caller fails to connect to so many times in a row is left out for a while",
-        values='a number, by default `"5"`, or `"off"`',
+        values='a number, by default `"20"`, or `"off"`',
         read=_count_or("off"),
     ),
     EJECT_AFTER_ERRORS: Setting(

@@ -125,3 +125,21 @@ def test_an_address_that_nobody_has_is_told():
     answer = ask("http://10.60.0.250:80/")
 
     assert any("has no endpoint of the mesh" in step.outcome for step in answer.steps)
+
+
+def test_the_limits_that_a_caller_keeps_to_are_told() -> None:
+    """Each annotation of the Service that callers' sidecars keep to is a step."""
+    annotations = {"traffic.plait.dev/max-requests": "50", "traffic.plait.dev/retry-budget": "20%"}
+    limited = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "payments", "namespace": "shop", "annotations": annotations},
+        "spec": {"clusterIP": "240.240.9.9", "selector": {"app": "payments"}, "ports": [{"name": "http", "port": 80}]},
+    }
+    builder = Builder()
+    builder.update([*shop(), resource(MACHINE)])
+    publisher = Publisher(_sends_nothing, builder.update([resource(limited)]).snapshot)
+    question = schemas.WhyQuestion(from_workload="shop/orders", url="http://payments/", method="POST")
+    told = [step.outcome for step in Why(publisher, builder.located).answer(question).steps]
+    for name in annotations:
+        assert f"the caller keeps to {name} of Service shop/payments" in told, told

@@ -40,12 +40,22 @@ class ServerHalf:
         addresses = ", ".join(outcome.endpoints.get(cluster, ())) or f"{endpoint.address}:{endpoint.port}"
         how = f"mutual TLS, expecting {endpoint.identity}" if endpoint.identity else "plaintext: it has no identity"
         story.tell("endpoint", f"{cluster} is at {addresses}, called with {how}")
+        self._tell_limits(cluster, story)
         server = self._publisher.snapshot.workloads.get(parse_proxy(endpoint.workload)) if endpoint.workload else None
         view = self._publisher.view_of(server) if server and server.in_mesh else None
         if view is None:
             return "", None
         inbound = self._inbound(question, outcome, view, cluster=cluster, caller=(endpoint, identity))
         return self._tell_policy(inbound, story, view, endpoint)
+
+    def _tell_limits(self, cluster: str, story: Story) -> None:
+        """Tell what a service asks its callers' sidecars to keep to."""
+        parsed = names.parse_cluster(cluster)
+        service = self._publisher.snapshot.services.get(parsed[0]) if parsed else None
+        for origin in service.protection.callers.origins if service else ():
+            what = origin.path.removeprefix("metadata.annotations[").removesuffix("]")
+            whose = f"{origin.kind} {origin.namespace}/{origin.name}"
+            story.tell("limit", f"the caller keeps to {what} of {whose}", source=self._sources.of(origin))
 
     def _inbound(
         self, question: schemas.WhyQuestion, outcome: Outcome, view: View, *, cluster: str, caller: tuple[Endpoint, str]

@@ -24,5 +24,15 @@ class MixedLoad(CountedLoad):
 
 def serve_grpc(machine: Machine, name: str, service: str, protocol: str = "grpc") -> None:
     """Start a workload of a service that speaks gRPC, on a port of that protocol."""
-    words = ("run", "--name", name, "--service", f"{service}:80", "--port", f"8000/{protocol}", "--labels", f"app={service}")
+    words = (
+        "run",
+        "--name",
+        name,
+        "--service",
+        f"{service}:80",
+        "--port",
+        f"8000/{protocol}",
+        "--labels",
+        f"app={service}",
+    )
     machine.plait(*words, "--detach", "--", sys.executable, str(ANSWERER), "8000", name)

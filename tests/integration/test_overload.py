@@ -6,11 +6,13 @@ figures are ratios within one run: its best, its goodput (answers within the cal
 
 import json
 import sys
+import time
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.integration.counted_load import CountedLoad, serve
 from tests.integration.machines import Machine, mesh, needs_root
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(150), needs_root]
@@ -50,7 +52,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Generator[Machine]:
             slow = (sys.executable, "-I", "-c", SLOW, str(8000 + number), str(AT_ONCE), str(TAKES))
             port = f"{8000 + number}/http"
             started.plait("run", "--name", name, "--labels", f"app={name}", "--port", port, "--detach", "--", *slow)
-        started.plait("run", "--name", "load", "--detach", "--", "sleep", "600")
+        started.plait("run", "--name", "caller", "--detach", "--", "sleep", "600")
         yield started
 
 
@@ -67,7 +69,7 @@ def service(name: str, port: int, annotations: Mapping[str, str]) -> Mapping[str
 def calls(machine: Machine, host: str, how: str, number: float) -> dict[str, int]:
     """What became of calls to a service."""
     words = (sys.executable, "-I", "-S", str(CALLS), host, str(SECONDS), str(PATIENCE), how, str(number))
-    found: dict[str, int] = json.loads(machine.plait("exec", "load", "--", *words).splitlines()[-1])
+    found: dict[str, int] = json.loads(machine.plait("exec", "caller", "--", *words).splitlines()[-1])
     return found
 
 
@@ -102,3 +104,29 @@ def test_an_unprotected_service_answers_too_late(machine: Machine, peak: float) 
     """Without protection the same load leaves less than half of its best, or these tests would show nothing."""
     found = calls(machine, "bare", "rate", 5 * CAPACITY)
     assert found.get("good", 0) < 0.5 * peak, (found, peak)
+
+
+GENEROUS: tuple[Mapping[str, str], ...] = (
+    {"traffic.plait.dev/concurrency": "50"},
+    {"traffic.plait.dev/concurrency": "60", "traffic.plait.dev/rate-limit": "10000/s"},
+    {"traffic.plait.dev/admission-control": "on", "traffic.plait.dev/max-requests": "50"},
+    {"traffic.plait.dev/keep-alive": "10s"},
+    {},
+)
+"""Limits that the load does not reach (`adaptive` begins with three at a time, which it would)."""
+
+
+def test_limits_change_under_load(machine: Machine) -> None:
+    """Every sort of limit turned on, changed and off again: no call is lost, whatever becomes HTTP by it or bytes."""
+    serve(machine, "answers", "answers")
+    streams = {
+        "kept": {"url": "http://answers/", "workers": 3, "pause": 0.02},
+        "fresh": {"url": "http://answers/", "fresh": True, "pause": 0.05},
+        "slow": {"url": "http://answers/slow/0.5", "workers": 2},
+    }
+    with CountedLoad(machine, streams) as load:
+        load.goes()
+        with load.loses_nothing():
+            for annotations in GENEROUS * 2:
+                machine.apply(json.dumps(service("answers", 8000, annotations)))
+                time.sleep(1.2)

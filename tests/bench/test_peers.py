@@ -98,7 +98,7 @@ def own(tmp_path: Path) -> Generator[places.Places]:
         yield made
 
 
-@pytest.mark.integration
+@pytest.mark.long
 @pytest.mark.timeout(90)
 @names
 def test_a_pair_answers_its_client_in_every_protocol(

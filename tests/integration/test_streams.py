@@ -84,7 +84,7 @@ def through_gateway(machine: Machine) -> dict[str, dict[str, Any]]:
     }
 
 
-@pytest.fixture(scope="module", params=["bytes", "http"])
+@pytest.fixture(scope="module", params=["bytes", pytest.param("http", marks=pytest.mark.long)])
 def load(machine: Machine, request: pytest.FixtureRequest) -> Generator[MixedLoad]:
     with contextlib.suppress(NotFoundError):
         delete(machine, "security.istio.io", "authorizationpolicies", "paths")

@@ -1,5 +1,6 @@
 """Envoy's counters as control takes them."""
 
+from plait.node.counters import EndedCounters
 from plait.node.metrics import parse, samples
 
 EDGE = (
@@ -49,3 +50,22 @@ def test_sidecars_of_one_edge_are_added() -> None:
     (first, _second) = samples([*parse(TEXT), *parse(TEXT)])
     assert [item["count"] for item in first["requests"]] == [14, 2]
     assert first["buckets"] == [[0.5, 6], [-1.0, 16]]
+
+
+def test_what_an_ended_sidecar_counted_stays() -> None:
+    """Ended workloads of one edge are added up, and to what still runs."""
+    ended = EndedCounters()
+    for _ in range(2):
+        ended.add(parse(TEXT))
+    (first, second) = samples([*ended, *parse(TEXT)])
+    assert [item["count"] for item in first["requests"]] == [21, 3]
+    assert (first["buckets"], second["connections"]) == ([[0.5, 9], [-1.0, 24]], 6)
+
+
+def test_ended_workloads_take_bounded_space() -> None:
+    """However many edges there ever were, only the newest are kept."""
+    ended = EndedCounters(most=10)
+    for number in range(50):
+        ended.add(parse(TEXT.replace("default/a", f"default/{number}")))
+    assert len(list(ended)) == 10
+    assert any(item.labels.get("source_workload") == "default/49" for item in ended)

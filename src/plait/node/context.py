@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from plait.node.certificates import Certificates
+from plait.node.counters import EndedCounters
 from plait.node.habitat import LoopbackPorts
 from plait.node.mesh_settings import MeshSettings
 from plait.node.network import MachineNetwork
@@ -35,3 +36,4 @@ class NodeContext:
     proxy_uid: int | None = None
     resolvers: tuple[tuple[str, int], ...] = ()
     ports: LoopbackPorts = field(default_factory=LoopbackPorts)
+    ended: EndedCounters = field(default_factory=EndedCounters)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from plait.errors import PlaitError
-from plait.node import admin, app, launches
+from plait.node import admin, app, launches, metrics
 from plait.node.drain import drain
 from plait.node.lifecycle import IMPATIENCE, Life
 from plait.node.registration import Phase
@@ -82,6 +82,7 @@ async def clean_up(workload: Workload) -> None:
     """Leave nothing of a workload that has ended, and tell everybody."""
     workload.life = workload.life if workload.life.code is not None else workload.life.exited(_FAILED)
     context = workload.context
+    await metrics.keep(workload)
     await workload.rest()
     workload.remember()
     context.relay.remove(workload.proxy, forget=False)

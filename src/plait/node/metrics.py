@@ -8,12 +8,13 @@ protocol, count}], connections, bytesSent, bytesReceived, sum, buckets: [[bound,
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from plait.errors import PlaitError
 from plait.node import admin
+from plait.node.counters import Series
 from plait.node.surroundings import Control
 from plait.node.workload import Workload
 
@@ -37,15 +38,6 @@ _TOTALS: Final = {
     "bytes_received_total": "bytesReceived",
     "request_duration_ms_sum": "sum",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One line of Prometheus' text form."""
-
-    name: str
-    labels: Mapping[str, str]
-    value: float
 
 
 def parse(text: str) -> Iterator[Series]:
@@ -96,16 +88,25 @@ def samples(series: Iterable[Series]) -> list[dict[str, Any]]:
     return [{**dict(zip(_EDGE.values(), key, strict=True)), **edge.document()} for key, edge in edges.items()]
 
 
-async def scrape(workloads: Iterable[Workload]) -> list[dict[str, Any]]:
-    """What the sidecars of these workloads counted; one that does not answer is left out."""
-    found: list[Series] = []
+async def scrape(workloads: Iterable[Workload], ended: Iterable[Series] = ()) -> list[dict[str, Any]]:
+    """What the sidecars of these workloads counted, and those that `ended`; one that does not answer is left out."""
+    found = list(ended)
     for workload in workloads:
-        try:
-            found += parse(await admin.prometheus(workload.directory.admin))
-            found += await _of_those_replaced(workload)
-        except PlaitError:
-            continue
+        found += await _counted(workload)
     return samples(found)
+
+
+async def keep(workload: Workload) -> None:
+    """Keep what the sidecar of a workload that ends has counted: nobody else counted its calls."""
+    workload.context.ended.add(await _counted(workload))
+
+
+async def _counted(workload: Workload) -> list[Series]:
+    try:
+        own = parse(await admin.prometheus(workload.directory.admin))
+        return [*own, *await _of_those_replaced(workload)]
+    except PlaitError:
+        return []
 
 
 async def _of_those_replaced(workload: Workload) -> list[Series]:
@@ -117,11 +118,13 @@ async def _of_those_replaced(workload: Workload) -> list[Series]:
     return [series for text in texts for series in parse(text)]
 
 
-async def report(control: Control, workloads: Callable[[], Iterable[Workload]], every: float = EVERY) -> None:
+async def report(
+    control: Control, workloads: Callable[[], Iterable[Workload]], ended: Iterable[Series], every: float = EVERY
+) -> None:
     """Report for ever; an empty report too, since control takes it as the machine's sign of life."""
     while True:
         try:
-            await control.report(await scrape(workloads()))
+            await control.report(await scrape(workloads(), ended))
         except PlaitError as error:
             log.debug("statistics were not reported: %s", error)
         await asyncio.sleep(every)

@@ -105,7 +105,9 @@ async def _work(registry: Registry, identity: MachineIdentity, *, control: Contr
         if dns is not None:
             background.append(group.create_task(supervise("dns", dns[0].run)))
         await adoption.clean(context)
-        background.append(group.create_task(supervise("statistics", lambda: metrics.report(control, lambda: registry))))
+        background.append(
+            group.create_task(supervise("statistics", lambda: metrics.report(control, lambda: registry, context.ended)))
+        )
         background.append(group.create_task(supervise("settings", context.mesh.keep_fresh)))
         background.append(group.create_task(supervise("housekeeping", lambda: housekeeping.keep(registry))))
         background.append(group.create_task(agent.serve(context.directory.socket)))

@@ -55,7 +55,7 @@ def test_every_annotation_can_be_written() -> None:
         (asked.EJECT_FOR, "5", "must be a duration"),
         (asked.KEEP_ALIVE, "0s", "must be a duration"),
         (asked.ADMISSION_CONTROL, "true", 'supported values: "on"'),
-        (f"{asked.PREFIX}concurency", "8", f"did you mean {asked.CONCURRENCY}?"),
+        (f"{asked.PREFIX}concurency", "8", f"did you mean {asked.CONCURRENCY}?"),  # codespell:ignore concurency
     ],
 )
 def test_what_is_wrong_is_said(name: str, value: str, part: str) -> None:

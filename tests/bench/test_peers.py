@@ -115,7 +115,7 @@ def test_a_pair_answers_its_client_in_every_protocol(
             assert (seen.failed, seen.requests > 50) == (0, True), protocol.name
 
 
-@pytest.mark.integration
+@pytest.mark.long
 @pytest.mark.timeout(60)
 @names
 def test_a_pair_lets_no_stranger_in(own: places.Places, tmp_path: Path, program: peers.Program) -> None:

@@ -5,6 +5,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,10 +16,23 @@ from tests.docs.pages import ROOT, Block, Shell, blocks, executed, follow, match
 
 VENV = ROOT / ".venv" / "bin"
 EXECUTED = [page for page in pages() if executed(page)]
+FOLLOWED_ELSEWHERE = (
+    "back-up-and-restore",
+    "limit-what-a-workload-reaches",
+    "protect-a-service",
+    "rotate-certificates",
+    "run-with-systemd",
+    "upgrade",
+)
+"""Guides whose subject has integration tests of its own; word by word they are followed with the long tests."""
 
 
 def _name(page: Path) -> str:
     return str(page.relative_to(ROOT))
+
+
+def _marked(listed: list[Path]) -> list[Any]:
+    return [pytest.param(page, marks=pytest.mark.long if page.stem in FOLLOWED_ELSEWHERE else ()) for page in listed]
 
 
 def _yaml_blocks() -> list[tuple[Path, Block]]:
@@ -57,7 +71,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 @pytest.mark.integration
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("page", EXECUTED, ids=_name)
+@pytest.mark.parametrize("page", _marked(EXECUTED), ids=_name)
 def test_page_does_what_it_says(page: Path, shell: Shell, tmp_path: Path):
     """A page, followed word by word, prints what it says it prints."""
     follow(page, shell, tmp_path / "page")

@@ -84,7 +84,11 @@ def peak(machine: Machine) -> float:
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("fixed", "concurrency"), ("adaptive", "adaptive-concurrency"), ("known", "adaptive-concurrency")],
+    [
+        ("fixed", "concurrency"),
+        ("known", "adaptive-concurrency"),
+        pytest.param("adaptive", "adaptive-concurrency", marks=pytest.mark.long),
+    ],
 )
 def test_a_protected_service_sheds_what_is_too_much(machine: Machine, peak: float, name: str, reason: str) -> None:
     """At five times its capacity it answers at least 80 % of its best in time, and says of the rest why not."""
@@ -93,7 +97,7 @@ def test_a_protected_service_sheds_what_is_too_much(machine: Machine, peak: floa
     assert found.get(f"shed {reason}", 0) > 0.5 * found["calls"], found
 
 
-@pytest.mark.parametrize("name", ["fixed", "known"])
+@pytest.mark.parametrize("name", ["fixed", pytest.param("known", marks=pytest.mark.long)])
 def test_a_protected_service_sheds_nothing_that_it_can_do(machine: Machine, name: str) -> None:
     """As many callers as it works on at a time: all are answered."""
     found = calls(machine, name, "workers", AT_ONCE)

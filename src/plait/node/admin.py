@@ -49,7 +49,7 @@ async def inbound_connections(socket: Path, outbound_port: int) -> tuple[int, in
 
 async def prometheus(socket: Path) -> str:
     """The mesh's own statistics in Prometheus' text form."""
-    answer = await http.ask_socket(socket, "/stats/prometheus?filter=mesh")
+    answer = await http.ask_socket(socket, "/stats/prometheus?filter=mesh", patience=2.0)
     return answer.body.decode(errors="replace")
 
 

@@ -146,6 +146,7 @@ def test_every_envoy_is_replaced_under_load(machine: Machine, load: CountedLoad,
         none_leaves(machine, "load", "tcp-1")
 
 
+@pytest.mark.long
 @needs_root
 def test_replaced_envoys_that_process_http_end_soon(machine: Machine, load: CountedLoad) -> None:
     """Their clients leave with the next answer, slow ones included."""
@@ -217,6 +218,7 @@ def test_the_agent_dies_amid_an_upgrade(machine: Machine, load: CountedLoad, env
         assert envoy_of(machine, "web-1") != before
 
 
+@pytest.mark.long
 @needs_root
 def test_callers_wait_while_their_killed_envoy_is_started_again(machine: Machine, load: CountedLoad) -> None:
     """What is in hand is lost with the Envoy; whoever connects before the next one is there waits for it."""
@@ -267,6 +269,7 @@ def test_plait_itself_is_upgraded_under_load(tmp_path: Path) -> None:
         machine.plait("down")
 
 
+@pytest.mark.long
 def test_explicit_capture_loses_nothing_either() -> None:
     """The ports of explicit capture are the same before and after; callers and servers are replaced again and again."""
     plan = {

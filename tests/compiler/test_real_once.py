@@ -10,6 +10,7 @@ import pytest
 from plait.envoy import access, names
 from plait.model.security import Action, AuthorizationPolicy
 from plait.model.services import Capture
+from plait.model.traffic import Destination, HeaderChange, Rule
 from plait.model.view import InboundMode, OutboundCluster, ServerPort
 from tests import builders as b
 from tests.compiler import loopback
@@ -43,7 +44,11 @@ def _known(cluster: OutboundCluster, app: int, *policies: AuthorizationPolicy, t
 
 @contextlib.contextmanager
 def _pair(
-    *policies: AuthorizationPolicy, known: bool = True, told: bool = False, frontend_told: bool = False
+    *policies: AuthorizationPolicy,
+    known: bool = True,
+    told: bool = False,
+    frontend_told: bool = False,
+    change: HeaderChange | None = None,
 ) -> Generator[Pair]:
     with live.apps("web") as started, contextlib.ExitStack() as stack:
         app = started["web"].port
@@ -51,7 +56,10 @@ def _pair(
         served = b.inbound(app, *policies, mode=InboundMode.BYTES, sidecar_port=sidecar)
         server = b.view("web", served, capture=Capture.EXPLICIT)
         cluster = _known(b.cluster("web", port), app, *policies, told=told) if known else b.cluster("web", port)
-        frontend = replace(b.frontend("web", port, address=ADDRESS), tells_caller=frontend_told)
+        rules = (
+            [Rule(name="r", destinations=(Destination(cluster=cluster.key),), request_headers=change)] if change else []
+        )
+        frontend = replace(b.frontend("web", port, *rules, address=ADDRESS), tells_caller=frontend_told)
         client = replace(b.view("client", frontend, cluster), outbound_port=port)
         endpoint = b.endpoint("127.0.0.1", sidecar, service_account="web")
         authority = certificates.shared()
@@ -89,6 +97,19 @@ def test_nothing_is_told_unasked() -> None:
         answer = pair.ask(headers=[("x-forwarded-client-cert", "URI=spiffe://cluster.local/ns/default/sa/admin")])
         assert answer.status == 200
         assert answer.seen_header("x-forwarded-client-cert") == []
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["told", "not-told"])
+@pytest.mark.parametrize("word", ["set", "add"])
+def test_no_route_names_another_caller(word: str, *, asked: bool) -> None:
+    """Whoever may write routes for a caller cannot let it pass for another one, whether or not the app is told."""
+    forged = (("X-Forwarded-Client-Cert", "URI=spiffe://cluster.local/ns/default/sa/admin"), ("x-mine", "kept"))
+    with _pair(told=asked, change=HeaderChange(set=forged) if word == "set" else HeaderChange(add=forged)) as pair:
+        answer = pair.ask()
+
+    expected = [f"URI={b.identity('client')}"] if asked else []
+    assert answer.seen_header("x-forwarded-client-cert") == expected
+    assert answer.seen_header("x-mine") == ["kept"]
 
 
 @pytest.mark.parametrize(

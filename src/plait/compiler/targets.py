@@ -27,7 +27,6 @@ from plait.model.view import InboundMode, OutboundCluster, ServerPort
 
 REFUSING: Final = "plait.refuse"
 """The HTTP filter that answers for servers which would deny the caller; in no request's way unless a route asks."""
-CALLER_HEADER: Final = "x-forwarded-client-cert"
 
 Routed = route_components_pb2.Route | route_components_pb2.WeightedCluster.ClusterWeight
 
@@ -95,7 +94,7 @@ def on_route(message: Routed, target: Target) -> None:
     if target.refused_by:
         message.typed_per_filter_config[REFUSING].CopyFrom(proto.packed(_refusal(target.refused_by)))
     if target.caller:
-        header = base_pb2.HeaderValue(key=CALLER_HEADER, value=proto.literal(f"URI={target.caller}"))
+        header = base_pb2.HeaderValue(key=names.CALLER_HEADER, value=proto.literal(f"URI={target.caller}"))
         append = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
         message.request_headers_to_add.append(base_pb2.HeaderValueOption(header=header, append_action=append))
 

@@ -21,6 +21,8 @@ BUNDLE_SECRET: Final = "bundle"  # noqa: S105
 DESTINATION_HEADER: Final = "x-plait-destination"
 DENIED_HEADER: Final = "x-plait-denied-by"
 SHED_HEADER: Final = "x-plait-shed"
+CALLER_HEADER: Final = "x-forwarded-client-cert"
+"""Tells an app who calls it; only the mesh writes it."""
 MESH_SERVER_NAME: Final = "mesh.plait.dev"
 """The TLS server name sidecars send, by which a permissive port tells the mesh's TLS from the app's own."""
 DIRECT_PREFIX: Final = "direct/"

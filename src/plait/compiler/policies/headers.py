@@ -1,7 +1,8 @@
 """Header changes of a rule or of one of its destinations.
 
 Set, add and remove apply in that order, so a header that is both added and removed is gone. Values are literal:
-Envoy would read `%` as its own format. Envoy forbids changing Host as a header; that is a host rewrite.
+Envoy would read `%` as its own format. Envoy forbids changing Host as a header; that is a host rewrite. No rule writes
+the header that names the caller: a server that passes bytes would hand it to the app as the mesh's own word.
 """
 
 from collections.abc import Iterable
@@ -9,7 +10,7 @@ from collections.abc import Iterable
 from envoy.config.core.v3 import base_pb2
 from envoy.config.route.v3 import route_components_pb2
 
-from plait.envoy import proto
+from plait.envoy import names, proto
 from plait.model.traffic import HeaderChange
 
 Option = base_pb2.HeaderValueOption
@@ -41,7 +42,7 @@ def _options(change: HeaderChange, skipped: Iterable[str]) -> list[Option]:
 
 def on_route(message: Target, *, request: HeaderChange, response: HeaderChange) -> None:
     """Applies the changes to a route or to a weighted destination."""
-    message.request_headers_to_add.extend(_options(request, ("host",)))
+    message.request_headers_to_add.extend(_options(request, ("host", names.CALLER_HEADER)))
     message.request_headers_to_remove.extend(name for name in request.remove if name.lower() != "host")
     message.response_headers_to_add.extend(_options(response, ()))
     message.response_headers_to_remove.extend(response.remove)

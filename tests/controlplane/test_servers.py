@@ -1,5 +1,7 @@
 """Callers follow a server's change when its proxy holds it, and not before."""
 
+import asyncio
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -118,3 +120,63 @@ def test_clusters_that_nobody_calls_are_forgotten():
     mesh.change(NEEDS_REQUESTS, used=False)
     assert mesh.released == []
     assert mesh.told() == {InboundMode.HTTP}
+
+
+def test_changes_without_end_do_not_keep_callers_waiting():
+    """A wait may begin anew once; then the callers follow, however often the servers change and whoever is silent."""
+    mesh = Followed(busy={"default/web"})
+    for number in range(5):
+        mesh.change(authorization_policy("a", {"to": [{"operation": {"paths": [f"/{number}"]}}]}))
+
+    assert len(mesh.timers) == 2
+    mesh.timers[0]()
+    assert mesh.released == []
+    mesh.timers[1]()
+    assert (mesh.told(), mesh.released) == ({InboundMode.HTTP}, [KEY])
+
+
+def test_who_waits_for_a_change_does_not_wait_for_later_ones():
+    """`followed` returns when the callers follow what there was, though others have begun to wait meanwhile."""
+    other = ClusterKey(service=name_of("other"), port=80)
+
+    async def scenario() -> None:
+        mesh = Followed(busy={"default/web", "default/other"})
+        mesh.change(service("other"), workload("other", "10.0.0.3"))
+        mesh.servers.behind(mesh.snapshot, other)
+        mesh.change(authorization_policy("a", {"to": [{"operation": {"paths": ["/x"]}}]}, selector=labels("web")))
+        waiting = asyncio.ensure_future(mesh.servers.followed())
+        await asyncio.sleep(0)
+        mesh.change(authorization_policy("b", {"to": [{"operation": {"paths": ["/x"]}}]}, selector=labels("other")))
+        mesh.acknowledge("default/web")
+        async with asyncio.timeout(5):
+            await waiting
+        assert mesh.released == [KEY]
+
+    asyncio.run(scenario())
+
+
+def test_workloads_that_came_and_went_leave_nothing():
+    """A service whose workloads are replaced for ever needs no more memory than one whose workloads stay."""
+    mesh = Followed()
+
+    def replace_each(numbers: range) -> None:
+        for number in numbers:
+            gone = ("networking.istio.io", "WorkloadEntry", "default", f"w-{number - 1}")
+            built = mesh.builder.update([workload(f"w-{number}", "10.0.1.1", app="web")], [gone])
+            mesh.snapshot = built.snapshot
+            mesh.servers.update(built.snapshot, built.touched, used=lambda _key: True)
+
+    replace_each(range(50))
+    tracemalloc.start()
+    try:
+        servers = [tracemalloc.Filter(inclusive=True, filename_pattern="*/controlplane/servers.py")]
+        replace_each(range(50, 550))
+        held = sum(item.size for item in tracemalloc.take_snapshot().filter_traces(servers).statistics("filename"))
+    finally:
+        tracemalloc.stop()
+    assert held < 20_000
+
+
+def labels(app: str) -> dict[str, dict[str, str]]:
+    """The selector of an app's workloads."""
+    return {"matchLabels": {"app": app}}

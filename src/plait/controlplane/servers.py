@@ -3,11 +3,13 @@
 A server whose sidecar passes bytes decides by connection, so a change of how it treats a port ends the connections
 that are open when its listener has drained. Callers renew theirs when their cluster changes, without losing a request;
 a connection renewed before the server has changed would be ended all the same. Therefore callers' clusters follow when
-the proxies behind them have acknowledged, or after `LIMIT`, which is well below the listener's drain time.
+the proxies behind them have acknowledged, or after `LIMIT`, which is well below the listener's drain time. A server
+that changes again meanwhile is waited for anew, up to `MOST` times, so that changes without end keep nobody waiting.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from plait.aio.signal import Condition
@@ -20,6 +22,8 @@ from plait.snapshot.touched import Touched
 
 LIMIT: Final = 0.5
 """Seconds after which callers no longer wait for a server that has not acknowledged."""
+MOST: Final = 2
+"""How often a wait begins before callers follow all the same: together they are the listener's drain time."""
 
 Ports = tuple[ServerPort, ...]
 Later = Callable[[float, Callable[[], None]], object]
@@ -28,9 +32,10 @@ Later = Callable[[float, Callable[[], None]], object]
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """A cluster whose callers wait for these proxies."""
+    """A cluster whose callers wait for these proxies, and how often that began."""
 
     proxies: set[str] = field(default_factory=set[str])
+    begun: int = 0
 
 
 def _at_once(_seconds: float, function: Callable[[], None]) -> None:
@@ -51,6 +56,7 @@ class Servers:
         self._snapshot: Snapshot | None = None
         self._told: dict[ClusterKey, Ports] = {}
         self._ports: dict[ObjectName, dict[int, ServerPort]] = {}
+        self._names_of: dict[ClusterKey, tuple[ObjectName, ...]] = {}
         self._keys_of: dict[ObjectName, set[ClusterKey]] = {}
         self._waiting: dict[ClusterKey, _Waiting] = {}
         self._finished = Condition()
@@ -86,8 +92,9 @@ class Servers:
         self._release([key for key in concerned if not self._waiting[key].proxies])
 
     async def followed(self) -> None:
-        """Return once no caller waits to follow a server."""
-        await self._finished.until(lambda: not self._waiting)
+        """Return once the callers that wait to follow a server have done so, whoever else waits by then."""
+        before = set(self._waiting.values())
+        await self._finished.until(lambda: before.isdisjoint(self._waiting.values()))
 
     def _now(self, snapshot: Snapshot, key: ClusterKey) -> Ports:
         found = (self._ports_of(snapshot, name).get(port) for name, port in snapshot.behind.get(key, ()))
@@ -117,24 +124,35 @@ class Servers:
         return found | (touched.servers & self._told.keys())
 
     def _follow(self, snapshot: Snapshot, key: ClusterKey) -> None:
-        for keys in self._keys_of.values():
-            keys.discard(key)
-        for name, _ in snapshot.behind.get(key, ()):
+        self._unfollow(key)
+        self._names_of[key] = tuple(dict.fromkeys(name for name, _ in snapshot.behind.get(key, ())))
+        for name in self._names_of[key]:
             self._keys_of.setdefault(name, set()).add(key)
+
+    def _unfollow(self, key: ClusterKey) -> None:
+        for name in self._names_of.pop(key, ()):
+            self._keys_of[name].discard(key)
+            if not self._keys_of[name]:
+                del self._keys_of[name]
 
     def _drop(self, key: ClusterKey) -> None:
         self._told.pop(key, None)
-        self._waiting.pop(key, None)
-        for keys in self._keys_of.values():
-            keys.discard(key)
+        self._unfollow(key)
+        if self._waiting.pop(key, None) is not None:
+            self._finished.notify()
 
     def _wait(self, snapshot: Snapshot, key: ClusterKey) -> None:
         ready = {name for name, _ in snapshot.behind.get(key, ()) if snapshot.workloads[name].ready}
-        waiting = _Waiting({str(name) for name in ready if not self._settled(str(name))})
-        self._waiting[key] = waiting
-        if waiting.proxies:
-            self._later(LIMIT, lambda: self._release([key] if self._waiting.get(key) is waiting else []))
-        else:
+        waiting = self._waiting.setdefault(key, _Waiting())
+        waiting.proxies = {str(name) for name in ready if not self._settled(str(name))}
+        if not waiting.proxies:
+            self._release([key])
+        elif waiting.begun < MOST:
+            waiting.begun += 1
+            self._later(LIMIT, partial(self._time_is_up, key, waiting, waiting.begun))
+
+    def _time_is_up(self, key: ClusterKey, waiting: _Waiting, begun: int) -> None:
+        if self._waiting.get(key) is waiting and waiting.begun == begun:
             self._release([key])
 
     def _release(self, keys: Iterable[ClusterKey]) -> None:

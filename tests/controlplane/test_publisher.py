@@ -1,5 +1,6 @@
 """The publisher redoes only what a change touched."""
 
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -130,6 +131,21 @@ def test_a_closed_stream_is_forgotten():
     mesh.change(resource(entry("reviews-v1", 9085, app="reviews", ready="false")))
 
     assert mesh.sent == []
+
+
+def test_names_asked_for_no_longer_leave_nothing():
+    """A workload that looks up ever other names does not make control grow."""
+    mesh = frontend_mesh()
+    tracemalloc.start()
+    try:
+        for number in range(1000):
+            mesh.publisher.demand("shop/frontend", frozenset([REVIEWS, f"{number}.example.com"]))
+        mesh.sent.clear()
+        own = [tracemalloc.Filter(inclusive=True, filename_pattern="*/controlplane/publisher.py")]
+        held = sum(item.size for item in tracemalloc.take_snapshot().filter_traces(own).statistics("filename"))
+    finally:
+        tracemalloc.stop()
+    assert held < 100_000
 
 
 PLACE = "10.60.0.87:9085"

@@ -273,6 +273,9 @@ def _hosts_in(view: View | None) -> frozenset[str]:
 
 def _move(index: dict[Key, set[str]], proxy: str, before: frozenset[Key], after: frozenset[Key]) -> None:
     for key in before - after:
-        index.get(key, set()).discard(proxy)
+        proxies = index.get(key, set())
+        proxies.discard(proxy)
+        if not proxies:
+            index.pop(key, None)
     for key in after - before:
         index.setdefault(key, set()).add(proxy)

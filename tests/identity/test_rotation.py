@@ -156,8 +156,10 @@ def test_what_is_given_at_each_start_does_not_undo_a_rotation(tmp_path: Path) ->
     chain[0].write_bytes(first.chain + pem(root.certificate))
     chain[1].write_bytes(private_pem(first.key))
     ca = open_authority(tmp_path / "ca", "cluster.local", given=chain, now=NOW)
-    newer = new_intermediate(root, "cluster.local", NOW + timedelta(days=9))
-    ca.rotate_signer(given=GivenAuthority(chain=newer.chain + pem(root.certificate), key=private_pem(newer.key)))
+    later = NOW + timedelta(days=9)
+    newer = new_intermediate(root, "cluster.local", later)
+    given = GivenAuthority(chain=newer.chain + pem(root.certificate), key=private_pem(newer.key))
+    ca.rotate_signer(given=given, now=later)
     for later in (NOW, NOW + timedelta(days=366)):
         again = open_authority(tmp_path / "ca", "cluster.local", given=chain, now=later)
         assert again.state.signing.signer_print == fingerprint(newer.certificate)

@@ -1,5 +1,7 @@
 """What control adds to the API for its certificate authority: how it stands, and rotating it. Only the owner may."""
 
+from typing import Final
+
 from fastapi import FastAPI, Request
 
 from plait.api import schemas
@@ -8,6 +10,9 @@ from plait.controlplane.rotation import Rotations
 from plait.errors import ForbiddenError, RefusedError
 from plait.identity.authority import CertificateAuthority
 from plait.identity.given_authority import GivenAuthority
+from plait.identity.rotation import LONGEST_LEAF
+
+_LONGEST: Final = int(LONGEST_LEAF.total_seconds())
 
 
 def add_ca_routes(app: FastAPI, authority: CertificateAuthority, rotations: Rotations) -> None:
@@ -33,6 +38,10 @@ def apply_rotation(authority: CertificateAuthority, wanted: schemas.CaRotation) 
         raise RefusedError("root, proceed and cancel exclude each other", "say one of them")
     if bool(wanted.certificates) != bool(wanted.key):
         raise RefusedError("certificates and key belong together", "give both")
+    if wanted.within is not None and not 0 <= wanted.within <= _LONGEST:
+        raise RefusedError(f"{wanted.within:g} is no time to renew in", f"give from 0 to {_LONGEST} seconds")
+    if wanted.certificates and (wanted.proceed or wanted.cancel):
+        raise RefusedError("proceed and cancel go without certificates", "leave them out; a rotation has its own")
     given = _given(wanted)
     if wanted.proceed:
         authority.advance()

@@ -51,9 +51,9 @@ class GivenAuthority:
         chain, key = read_chain(self.chain, self.chain_name), read_key(self.key, self.key_name)
         signer = Signer(certificate=chain[0], key=key, links=chain[1:-1])
         check_belongs(signer, self.key_name)
-        _check_may_sign(chain[0], self.chain_name)
-        if signer.ends <= now:
-            raise RefusedError(f"{self.chain_name}: ended on {signer.ends:%Y-%m-%d}", "give one that is valid")
+        for below, certificate in enumerate(chain):
+            _check_may_sign(certificate, self.chain_name, below=below + (len(chain) == 1))
+            _check_valid(certificate, self.chain_name, now)
         if len(chain) == 1:
             signer = new_intermediate(signer, trust_domain, now)
         return Line(root=chain[-1], signer=signer)
@@ -100,10 +100,30 @@ def check_belongs(signer: Signer, name: str) -> None:
         raise RefusedError(f"{name}: the key does not belong to the certificate", "give the certificate's own key")
 
 
-def _check_may_sign(certificate: x509.Certificate, name: str) -> None:
+def _check_may_sign(certificate: x509.Certificate, name: str, *, below: int) -> None:
+    """RefusedError unless it may sign others, with so many authorities between it and a leaf."""
+    extensions = certificate.extensions
     try:
-        authority = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
     except x509.ExtensionNotFound:
-        authority = False
-    if not authority:
-        raise RefusedError(f"{name}: the certificate may not sign others", "give a CA certificate (CA:TRUE)")
+        constraints = x509.BasicConstraints(ca=False, path_length=None)
+    usages = (item.value for item in extensions if isinstance(item.value, x509.KeyUsage))
+    if not constraints.ca or not all(usage.key_cert_sign for usage in usages):
+        raise RefusedError(
+            f"{name}: the certificate may not sign others", "give a CA certificate (CA:TRUE, keyCertSign)"
+        )
+    if constraints.path_length is not None and constraints.path_length < below:
+        room = constraints.path_length or "no"
+        raise RefusedError(
+            f"{name}: {certificate.subject.rfc4514_string()} has room for {room} certificate authority below it"
+            f" (pathlen), not for {below}",
+            "give a root with a longer path, or a signer nearer to it",
+        )
+
+
+def _check_valid(certificate: x509.Certificate, name: str, now: datetime) -> None:
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if ends <= now:
+        raise RefusedError(f"{name}: ended on {ends:%Y-%m-%d}", "give one that is valid")
+    if begins > now:
+        raise RefusedError(f"{name}: is not valid before {begins:%Y-%m-%d %H:%M} UTC", "wait, or give one that is")

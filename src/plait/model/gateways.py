@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from plait.model.ids import ObjectName, Origin
+from plait.model.l4 import L4Rule
 from plait.model.services import Protocol
 from plait.model.traffic import Rule
 
@@ -12,7 +13,8 @@ class GatewayListener:
     """A listener of a Gateway, with the rules of the routes attached to it, in order.
 
     `certificates` name Secrets; they are empty unless TLS is terminated here. `hostname` may be
-    `*.example.com`, or empty for every host.
+    `*.example.com`, or empty for every host. `l4_rules` are in force where the protocol is no HTTP: TCP, or TLS that is
+    passed through (`tls` false) or terminated here (`tls` true).
     """
 
     name: str
@@ -22,6 +24,7 @@ class GatewayListener:
     tls: bool = False
     certificates: tuple[ObjectName, ...] = ()
     rules: tuple[Rule, ...] = ()
+    l4_rules: tuple[L4Rule, ...] = ()
     attached_routes: int = 0
     origin: Origin | None = None
 

@@ -50,3 +50,12 @@ class Origin:
         where = f" ({self.file}:{self.line})" if self.file else ""
         path = f" {self.path}" if self.path else ""
         return f"{self.kind} {self.namespace}/{self.name}{path}{where}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class ClusterKey:
+    """A group of endpoints that calls are balanced over: a port of a service, or a subset of it."""
+
+    service: ObjectName
+    port: int
+    subset: str = ""

@@ -4,29 +4,12 @@ How a list was ordered (Gateway API's precedence, VirtualService's own order) is
 """
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-from plait.model.ids import ObjectName, Origin
+from plait.model.cors import Cors
+from plait.model.ids import ClusterKey, ObjectName, Origin
+from plait.model.l4 import L4Rule
+from plait.model.matching import Matching, StringMatch
 from plait.model.services import Protocol
-
-
-class Matching(StrEnum):
-    """How a string is compared."""
-
-    EXACT = "exact"
-    PREFIX = "prefix"
-    """For paths: by whole segments, `/v2` matches `/v2` and `/v2/x`, not `/v2x`."""
-    STRING_PREFIX = "string-prefix"
-    REGEX = "regex"
-    PRESENT = "present"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StringMatch:
-    """A comparison with one string (RE2 syntax for REGEX, which must match the whole string)."""
-
-    matching: Matching
-    value: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,15 +70,6 @@ class Rewrite:
     path: PathChange | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class ClusterKey:
-    """A group of endpoints that calls are balanced over: a port of a service, or a subset of it."""
-
-    service: ObjectName
-    port: int
-    subset: str = ""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
     """A share of a rule's traffic; `cluster` is None where the reference is broken (that share gets `status`)."""
@@ -148,6 +122,7 @@ class Rule:
     timeout: float | None = None
     backend_timeout: float | None = None
     retry: Retry | None = None
+    cors: Cors | None = None
     hostnames: tuple[str, ...] = ()
     origin: Origin | None = None
 
@@ -158,7 +133,8 @@ class Frontend:
 
     `rules` are for every caller; `consumer_rules` replace them for callers of the given namespace.
     `attached` says that a route names this frontend, so that a request matching no rule gets 404;
-    without one, everything goes to `default`.
+    without one, everything goes to `default`. Where the protocol is no HTTP, `l4_rules` and `consumer_l4_rules` take
+    the place of both, and a connection that matches none is closed.
     """
 
     service: ObjectName
@@ -170,6 +146,8 @@ class Frontend:
     rules: tuple[Rule, ...] = ()
     attached: bool = False
     consumer_rules: tuple[tuple[str, tuple[Rule, ...]], ...] = ()
+    l4_rules: tuple[L4Rule, ...] = ()
+    consumer_l4_rules: tuple[tuple[str, tuple[L4Rule, ...]], ...] = ()
 
     def rules_for(self, namespace: str) -> tuple[tuple[Rule, ...], bool]:
         """The rules for a caller of that namespace, and whether a request that matches none is refused."""
@@ -177,3 +155,10 @@ class Frontend:
             if consumer == namespace:
                 return rules, True
         return self.rules, self.attached
+
+    def l4_rules_for(self, namespace: str) -> tuple[tuple[L4Rule, ...], bool]:
+        """The rules for connections of a caller of that namespace, and whether one that matches none is closed."""
+        for consumer, rules in self.consumer_l4_rules:
+            if consumer == namespace:
+                return rules, True
+        return self.l4_rules, self.attached

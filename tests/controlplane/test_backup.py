@@ -48,6 +48,19 @@ def saved(state: StateDirectory, tmp_path: Path) -> Path:
     return target
 
 
+def test_what_a_killed_backup_left_is_swept_away(state: StateDirectory):
+    """It holds the authority's keys: control removes it at its next start, and nothing else."""
+    before = sorted(path for path in state.root.rglob("*"))
+    for left in (state.control / ".backup-ab12", state.root / ".restore-cd34"):
+        left.mkdir()
+        (left / "root.key").write_text("a key")
+    (state.control / ".backup-ab12.tar").write_text("a key")
+
+    backup.sweep(state)
+
+    assert sorted(path for path in state.root.rglob("*")) == before
+
+
 def test_a_backup_is_private_and_says_what_it_holds(state: StateDirectory, saved: Path):
     """Only its owner may read it; the manifest counts the objects and names every file, and no more is in it."""
     manifest = archive.read(saved)

@@ -133,6 +133,19 @@ def test_a_closed_stream_is_forgotten():
     assert mesh.sent == []
 
 
+def test_what_a_closed_stream_was_sent_says_nothing_of_its_next_one():
+    """A proxy that came back has not been sent what the stream before had got."""
+    mesh = frontend_mesh()
+    mesh.change(resource(entry("reviews-v1", 9085, app="reviews", ready="false")))
+
+    mesh.publisher.disconnect("shop/frontend")
+    mesh.builder.update([], [("networking.istio.io", "WorkloadEntry", "shop", "frontend")])
+    mesh.publisher.snapshot = mesh.builder.snapshot
+    mesh.publisher.connect("shop/frontend", "one")
+
+    assert mesh.publisher.sent_since(7) == frozenset()
+
+
 def test_names_asked_for_no_longer_leave_nothing():
     """A workload that looks up ever other names does not make control grow."""
     mesh = frontend_mesh()

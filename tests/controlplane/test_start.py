@@ -1,14 +1,23 @@
 """What the control process settles at its start, and its mistakes' sentences."""
 
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from plait.ads.transport import TlsIdentity
 from plait.controlplane.mesh import settled_mesh
+from plait.controlplane.parts import Control
 from plait.controlplane.reached import listen_address
+from plait.controlplane.run import tls_identity
 from plait.controlplane.settings import ControlSettings
 from plait.controlplane.state import StateDirectory
 from plait.errors import PlaitError, RefusedError
+from plait.identity.svid import Svid
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 
 def test_a_mesh_keeps_its_trust_domain_and_range(tmp_path: Path):
@@ -59,3 +68,24 @@ def test_a_port_that_is_none_is_refused():
     """The sentence says what to write."""
     with pytest.raises(PlaitError, match="write HOST or HOST:PORT"):
         listen_address("10.0.0.1:web")
+
+
+class Renewed:
+    """The servers' certificates, renewed by another thread after each look at them."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    @property
+    def current(self) -> Svid:
+        """The next certificate."""
+        self.looks += 1
+        name = str(self.looks).encode()
+        return Svid(spiffe_id="", chain=b"chain " + name, key=b"key " + name, not_before=NOW, not_after=NOW)
+
+
+def test_a_renewal_never_mixes_two_certificates():
+    """gRPC asks for the identity in a thread of its own: chain and key are those of one certificate."""
+    control = SimpleNamespace(certificates=Renewed(), authority=SimpleNamespace(bundle=b"roots"))
+
+    assert tls_identity(cast("Control", control)) == TlsIdentity(chain=b"chain 1", key=b"key 1", roots=b"roots")

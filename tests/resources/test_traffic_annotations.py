@@ -65,6 +65,15 @@ def test_what_is_wrong_is_said(name: str, value: str, part: str) -> None:
     assert part in found[name]
 
 
+@pytest.mark.parametrize("name", [asked.MAX_REQUESTS, asked.CONCURRENCY, asked.RETRY_BUDGET, asked.RATE_LIMIT])
+def test_a_number_that_python_would_not_read_is_told_like_any_other(name: str) -> None:
+    """A sentence about the value, which is not repeated whole."""
+    found = problems({name: "9" * 5000 + ("%" if name == asked.RETRY_BUDGET else "")})
+    assert found.keys() == {name}
+    assert found[name].startswith(f'Invalid value: "{"9" * 60}...": must be')
+    assert len(found[name]) < 200
+
+
 @pytest.mark.parametrize(
     ("annotations", "lonely"),
     [
@@ -72,6 +81,9 @@ def test_what_is_wrong_is_said(name: str, value: str, part: str) -> None:
         ({asked.QUEUE: "5"}, asked.QUEUE),
         ({asked.QUEUE: "5", asked.CONCURRENCY: "adaptive"}, asked.QUEUE),
         ({asked.USUAL_LATENCY: "5ms", asked.CONCURRENCY: "8"}, asked.USUAL_LATENCY),
+        ({asked.EJECT_FOR: "5s", asked.EJECT_AFTER_FAILURES: "off"}, asked.EJECT_FOR),
+        ({asked.EJECT_AT_MOST: "50%", asked.EJECT_AFTER_FAILURES: "off"}, asked.EJECT_AT_MOST),
+        ({asked.PANIC_BELOW: "50%", asked.EJECT_AFTER_FAILURES: "off"}, asked.PANIC_BELOW),
     ],
 )
 def test_a_setting_without_the_one_it_belongs_to_is_told(annotations: dict[str, str], lonely: str) -> None:

@@ -9,6 +9,7 @@ history that is gone, and some of its numbers would otherwise be given a second 
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -27,8 +28,13 @@ from plait.errors import RefusedError, StorageError
 from plait.identity.authority import open_authority
 from plait.store import sqlite
 
+log = logging.getLogger(__name__)
+
 BEYOND: Final = 1_000_000_000
 """How far above its revision a restored store continues: more than were ever made between a backup and a loss."""
+STAGING: Final = ".backup-"
+"""How the names begin of what exists only while a backup is taken; it holds the authority's keys."""
+_RESTORING: Final = ".restore-"
 _STORE: Final = "control/store.sqlite"
 _MADE_ANEW: Final = frozenset({"server.pem", "server.key"})
 _TRIES: Final = 20
@@ -39,7 +45,7 @@ CopyStore = Callable[[Path], object]
 
 def take(state: StateDirectory, target: Path, copy_store: CopyStore) -> Manifest:
     """Write a backup of that state directory to a new file; raises StorageError if the disk is full."""
-    with tempfile.TemporaryDirectory(prefix=".backup-", dir=target.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=STAGING, dir=target.parent) as folder:
         staging = Path(folder)
         try:
             files = _copied(state, staging)
@@ -54,6 +60,17 @@ def take(state: StateDirectory, target: Path, copy_store: CopyStore) -> Manifest
                 f"the backup cannot be written to {target}: {error.strerror}", "free some space"
             ) from error
     return manifest
+
+
+def sweep(state: StateDirectory) -> None:
+    """Remove what backups and restores left that were killed; only for who holds the store's lock."""
+    for folder, prefix in ((state.control, STAGING), (state.root, _RESTORING)):
+        for path in folder.glob(f"{prefix}*"):
+            log.warning("an interrupted backup or restore left %s; it is removed, for it holds keys", path)
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _about(state: StateDirectory, files: dict[str, Path]) -> Manifest:
@@ -119,7 +136,7 @@ def restore(source: Path, state: StateDirectory) -> Manifest:
             "choose another --state-dir, or move that folder away first",
         )
     state.root.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".restore-", dir=state.root) as folder:
+    with tempfile.TemporaryDirectory(prefix=_RESTORING, dir=state.root) as folder:
         staged = StateDirectory(Path(folder))
         manifest = archive.read(source, staged.root)
         fresh = _checked(staged, manifest, source)

@@ -85,7 +85,7 @@ def add_operation_routes(app: FastAPI, state: StateDirectory, store: SqliteStore
 
 
 async def _taken(state: StateDirectory, store: SqliteStore) -> Path:
-    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=".backup-", dir=state.control))
+    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=backup.STAGING, dir=state.control))
     target = folder.with_suffix(".tar")
     try:
         await store.copy_to(folder / "store")

@@ -89,6 +89,7 @@ class Publisher:
         """A proxy's stream closed."""
         known = self._proxies.pop(proxy, None)
         self.turns.drop(proxy)
+        self._sent.pop(proxy, None)
         if known is not None:
             self._index(known, view=None, demand=NOTHING)
 

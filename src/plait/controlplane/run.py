@@ -16,6 +16,7 @@ from plait.aio.supervise import supervise
 from plait.api.app import create_app
 from plait.api.backend import Backend
 from plait.api.server import ApiServer
+from plait.controlplane import backup
 from plait.controlplane.ca_routes import add_ca_routes
 from plait.controlplane.extensions import add_extensions
 from plait.controlplane.memory import keep_trimmed
@@ -43,6 +44,7 @@ async def serve(settings: ControlSettings) -> None:
     given = (settings.ca_cert, settings.ca_key) if settings.ca_cert and settings.ca_key else None
     authority = open_authority(state.authority, mesh.trust_domain, given=given)
     store = SqliteStore.open(state.database)
+    backup.sweep(state)
     control = Control(state, store, authority, mesh, leaf_life=settings.leaf_ttl)
     await seed(store, control.admission.finish, strict=not settings.permissive)
     await control.reconciler.start()
@@ -59,13 +61,10 @@ async def serve(settings: ControlSettings) -> None:
 
 async def _serve_ads(control: Control, outside: tuple[str, int] | None) -> list[GrpcServer]:
     """Start ADS on loopback and on the address given; its port is remembered."""
-    identity = control.certificates
 
     def credentials() -> grpc.ServerCredentials:
         """New ones for each listener: they tell what changed since that listener asked last."""
-        return server_credentials(
-            lambda: TlsIdentity(chain=identity.current.chain, key=identity.current.key, roots=control.authority.bundle)
-        )
+        return server_credentials(lambda: tls_identity(control))
 
     handlers = [control.connections.service.handler(), node_handler(control.machines, control.mesh.trust_domain)]
     local = GrpcServer(handlers)
@@ -84,6 +83,12 @@ async def _serve_ads(control: Control, outside: tuple[str, int] | None) -> list[
         await server.listen(f"{outside[0]}:{port}", credentials())
         servers.append(server)
     return servers
+
+
+def tls_identity(control: Control) -> TlsIdentity:
+    """What the ADS servers show now. gRPC asks from a thread of its own, so the certificate is looked at once."""
+    current = control.certificates.current
+    return TlsIdentity(chain=current.chain, key=current.key, roots=control.authority.bundle)
 
 
 async def _serve_api(control: Control, outside: tuple[str, int] | None) -> None:

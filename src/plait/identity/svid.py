@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from plait.errors import RefusedError
+from plait.identity.certificates import BACKDATED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,5 +73,9 @@ def svid(chain: bytes, key: bytes) -> Svid:
 
 
 def renewal_time(not_before: datetime, not_after: datetime, *, chance: float) -> datetime:
-    """When to renew: between 40 % and 50 % of the life, `chance` (0 to 1) decides where."""
-    return not_before + (not_after - not_before) * (0.5 - 0.1 * chance)
+    """When to renew: between 40 % and 50 % of the life, `chance` (0 to 1) decides where.
+
+    The life begins when the certificate was issued, which is `BACKDATED` after `not_before`.
+    """
+    issued = min(not_before + BACKDATED, not_after)
+    return issued + (not_after - issued) * (0.5 - 0.1 * chance)

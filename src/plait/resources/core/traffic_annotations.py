@@ -35,6 +35,8 @@ RATE_LIMIT: Final = f"{PREFIX}rate-limit"
 BURST: Final = f"{PREFIX}burst"
 
 _MOST: Final = 1_000_000_000
+_SHOWN: Final = 60
+"""Characters of a wrong value that its violation repeats."""
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _RATE: Final = re.compile(r"([1-9][0-9]{0,8})/([smh])")
 
@@ -53,15 +55,24 @@ class Setting:
 def _word(wanted: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text != wanted:
-            raise ValueError(f'Unsupported value: "{text}": supported values: "{wanted}"')
+            raise ValueError(f'Unsupported value: "{_short(text)}": supported values: "{wanted}"')
         return text
 
     return read
 
 
+def _is_number(text: str) -> bool:
+    """Whether a text is digits, and few enough that Python makes a number of them."""
+    return text.isascii() and text.isdigit() and len(text) <= len(str(_MOST))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
 def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= _MOST):
-        raise ValueError(f'Invalid value: "{text}": must be a whole number from 1 to {_MOST}, in quotes')
+    if not (_is_number(text) and 0 < int(text) <= _MOST):
+        raise ValueError(f'Invalid value: "{_short(text)}": must be a whole number from 1 to {_MOST}, in quotes')
     return int(text)
 
 
@@ -72,29 +83,29 @@ def _count_or(word: str) -> Callable[[str], int | str]:
         try:
             return _count(text)
         except ValueError:
-            raise ValueError(f'Invalid value: "{text}": must be "{word}" or a whole number, like "5"') from None
+            raise ValueError(f'Invalid value: "{_short(text)}": must be "{word}" or a whole number, like "5"') from None
 
     return read
 
 
 def _percent(text: str) -> int:
     number = text.removesuffix("%")
-    if not (text.endswith("%") and number.isascii() and number.isdigit() and 0 < int(number) <= 100):
-        raise ValueError(f'Invalid value: "{text}": must be whole per cent from 1% to 100%')
+    if not (text.endswith("%") and _is_number(number) and 0 < int(number) <= 100):
+        raise ValueError(f'Invalid value: "{_short(text)}": must be whole per cent from 1% to 100%')
     return int(number)
 
 
 def _duration(text: str) -> float:
     seconds = duration_seconds(text)
     if seconds is None or not 0.001 <= seconds <= 86400:
-        raise ValueError(f'Invalid value: "{text}": must be a duration from 1ms to 24h, like "5s" or "250ms"')
+        raise ValueError(f'Invalid value: "{_short(text)}": must be a duration from 1ms to 24h, like "5s" or "250ms"')
     return seconds
 
 
 def _rate(text: str) -> RateLimit:
     found = _RATE.fullmatch(text)
     if found is None:
-        raise ValueError(f'Invalid value: "{text}": must be a number per second, minute or hour, like "100/s"')
+        raise ValueError(f'Invalid value: "{_short(text)}": must be a number per second, minute or hour, like "100/s"')
     count, per = int(found[1]), _UNITS[found[2]]
     return RateLimit(count=count, per=per, burst=max(1, math.ceil(count / per)))
 
@@ -188,6 +199,8 @@ _NEEDS: Final[Mapping[str, tuple[str, Literal["a number", "adaptive", "a value"]
     BURST: (RATE_LIMIT, "a value"),
 }
 """Annotations that say nothing without another, and the value of that one that they belong to."""
+_ABOUT_EJECTION: Final = (EJECT_FOR, EJECT_AT_MOST, PANIC_BELOW)
+"""Annotations that say nothing where no endpoint is ever left out."""
 
 
 def broken(annotations: Mapping[str, str]) -> Iterator[Finding]:
@@ -211,6 +224,9 @@ def _problem(name: str, annotations: Mapping[str, str]) -> str:
 
 
 def _lonely(name: str, annotations: Mapping[str, str]) -> str:
+    if name in _ABOUT_EJECTION and annotations.get(EJECT_AFTER_FAILURES) == "off":
+        none = EJECT_AFTER_ERRORS not in annotations
+        return f'has no effect without {EJECT_AFTER_ERRORS}: {EJECT_AFTER_FAILURES} is "off"' if none else ""
     other, wanted = _NEEDS.get(name, ("", ""))
     value = annotations.get(other, "")
     fits = bool(value) and (wanted == "a value" or (value == "adaptive") == (wanted == "adaptive"))

@@ -41,6 +41,7 @@ def test_status_tells_roots_signer_and_who_is_behind(plait: Plait, mesh: FakeMes
         "renewal   of other signers' within 30s",
         "behind    2: machine far, proxy default/web",
     ]
+    assert "plait delete node far" in outcome.err
     assert "--proceed" in outcome.err
 
 

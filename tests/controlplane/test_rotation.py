@@ -109,6 +109,42 @@ def test_the_old_root_goes_when_its_last_leaf_has_ended(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_deleted_machine_is_not_waited_for_nor_are_its_proxies(tmp_path: Path) -> None:
+    """Deleting it is what `plait ca status` advises; its workloads' entries may outlive it."""
+
+    async def scenario() -> None:
+        mesh = Mesh(tmp_path)
+        await mesh.fill()
+        mesh.authority.rotate_root()
+        await mesh.objects.delete(Objects.key("", "Node", "", "here"))
+        assert await mesh.rotations.behind() == ()
+        await mesh.rotations.step()
+        assert mesh.authority.state.stage is Stage.REPLACING
+
+    asyncio.run(scenario())
+
+
+def test_a_machine_that_is_dead_for_good_does_not_end_the_mesh_with_its_root(tmp_path: Path) -> None:
+    """The status says when it goes on without that machine, and it does."""
+
+    async def scenario() -> None:
+        mesh = Mesh(tmp_path)
+        await mesh.fill()
+        mesh.authority.rotate_root()
+        status = CaStatus.model_validate(await mesh.rotations.status())
+        assert status.stage_ends is not None
+        end = datetime.fromisoformat(status.stage_ends)
+        assert end < mesh.authority.state.signing.root.not_valid_after_utc
+        mesh.time = end - timedelta(seconds=1)
+        await mesh.rotations.step()
+        assert mesh.authority.state.stage is Stage.DISTRIBUTING
+        mesh.time = end
+        await mesh.rotations.step()
+        assert mesh.authority.state.stage is Stage.REPLACING
+
+    asyncio.run(scenario())
+
+
 def test_a_root_of_our_own_is_replaced_before_it_ends(tmp_path: Path) -> None:
     """Without being told to, when nine tenths of its life are over."""
 

@@ -89,7 +89,7 @@ def test_who_has_followed(tmp_path: Path) -> None:
 
 
 def test_a_stage_ends_when_nobody_is_waited_for_or_no_old_leaf_can_be_valid(tmp_path: Path) -> None:
-    """Time alone ends the last stage only: the new root never signs before everybody trusts it."""
+    """The new root signs before everybody trusts it only if the old one is about to end."""
     ca = opened(tmp_path)
     later = NOW + LONGEST_LEAF
     assert not rotation.is_over(ca.state, waiting=0, now=NOW)
@@ -99,6 +99,42 @@ def test_a_stage_ends_when_nobody_is_waited_for_or_no_old_leaf_can_be_valid(tmp_
     ca.advance(now=NOW)
     assert not rotation.is_over(ca.state, waiting=1, now=later - timedelta(seconds=1))
     assert rotation.is_over(ca.state, waiting=1, now=later)
+
+
+def test_handing_out_ends_before_the_root_that_signs_does(tmp_path: Path) -> None:
+    """A machine that is dead for good holds the mesh up until leaves would be cut short, and no longer."""
+    ca = opened(tmp_path)
+    ca.rotate_root(now=NOW + timedelta(days=3285))
+    end = ca.state.signing.root.not_valid_after_utc
+    ca.rotate_signer(now=NOW + timedelta(days=3286))
+    assert not rotation.is_over(ca.state, waiting=1, now=end - LONGEST_LEAF - timedelta(seconds=1))
+    assert rotation.is_over(ca.state, waiting=1, now=end - LONGEST_LEAF)
+    ca.advance(now=end - LONGEST_LEAF)
+    assert not rotation.is_over(ca.state, waiting=1, now=end - timedelta(seconds=1))
+    assert rotation.is_over(ca.state, waiting=1, now=end)
+
+
+def test_a_rotation_that_began_late_gets_half_of_what_is_left(tmp_path: Path) -> None:
+    """The new root does not sign at once because the old one is near its end."""
+    ca = opened(tmp_path)
+    ca.rotate_signer(now=NOW + timedelta(days=3640))
+    end = ca.state.signing.root.not_valid_after_utc
+    ca.rotate_root(now=end - timedelta(days=8))
+    assert rotation.stage_ends(ca.state) == end - timedelta(days=4)
+
+
+def test_a_root_that_was_handed_out_takes_the_place_of_one_that_ended(tmp_path: Path) -> None:
+    """Who trusts it already goes on; a restart of control makes no third one."""
+    ca = opened(tmp_path)
+    ca.rotate_root(now=NOW + timedelta(days=3600))
+    coming = ca.state.other
+    later = NOW + timedelta(days=3651)
+    again = opened(tmp_path, later)
+    assert coming is not None
+    assert again.fingerprint == coming.root_print
+    assert again.state.stage is Stage.REPLACING
+    assert rotation.is_over(again.state, waiting=1, now=later)
+    assert opened(tmp_path, later).fingerprint == coming.root_print
 
 
 def test_a_rotation_can_be_cancelled_until_the_new_root_signs(tmp_path: Path) -> None:

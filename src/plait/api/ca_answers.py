@@ -42,6 +42,8 @@ class CaStatus(Answer):
     """Seconds in which certificates of other signers are renewed; null: at half their life, as always."""
     leaves_end: str | None = None
     """When the last certificate of the leaving root ends, RFC 3339: that root is removed then at the latest."""
+    stage_ends: str | None = None
+    """When the stage is left at the latest, whoever has not followed by then, RFC 3339; null while nothing rotates."""
     behind: tuple[str, ...] = ()
     """Who has not followed yet: `machine NAME`, `proxy NAMESPACE/NAME`."""
 

@@ -106,7 +106,19 @@ def _show(answer: Mapping[str, Any], output: Output) -> None:
     for name, value in _lines(answer):
         say(f"{name:<10}{value}")
     if answer["stage"] != "steady" and answer["behind"]:
-        note("The next stage begins when all have followed. To go on without them: plait ca rotate --proceed")
+        note(_remedy(answer))
+
+
+def _remedy(answer: Mapping[str, Any]) -> str:
+    names = texts(answer, "behind")
+    machines = [name.removeprefix("machine ") for name in names if name.startswith("machine ")]
+    ends = str(answer.get("stageEnds") or "")
+    parts = [f"The next stage begins when all have followed{f', at the latest on {_day(ends)}' if ends else ''}."]
+    if machines:
+        which = machines[0] if len(machines) == 1 else "NAME"
+        parts.append(f"A machine that is away follows when it is back; one that is gone: plait delete node {which}.")
+    parts.append("To go on without them: plait ca rotate --proceed")
+    return " ".join(parts)
 
 
 def _lines(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

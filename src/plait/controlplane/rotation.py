@@ -84,6 +84,7 @@ class Rotations:
             },
             "renewWithin": self.told()["renewWithin"],
             "leavesEnd": state.leaves_end.isoformat() if state.leaves_end else None,
+            "stageEnds": end.isoformat() if (end := rotation.stage_ends(state)) else None,
             "behind": list(await self.behind()),
         }
 
@@ -108,6 +109,8 @@ class Rotations:
         waiting = await self.behind()
         if self._authority.state is state and rotation.is_over(state, waiting=len(waiting), now=now):
             self._authority.advance()
+            if waiting:
+                log.warning("the replacement of the root goes on without %s", ", ".join(waiting))
             log.info("the replacement of the root is at stage %s", self._authority.state.stage)
 
     async def run(self) -> None:
@@ -121,14 +124,18 @@ class Rotations:
         return self._held.get(node, {}).get(proxy)
 
     async def _expected(self) -> list[tuple[str, str]]:
-        """Every machine (with an empty proxy), and every proxy with its machine."""
+        """Every machine (with an empty proxy), and every proxy with its machine.
+
+        The proxies of a machine that was deleted are nobody's, as the machine itself.
+        """
         machines = await self._objects.store.list(group="", kind="Node")
-        found = [(str(item["metadata"]["name"]), "") for item in machines.items]
+        names = [str(item["metadata"]["name"]) for item in machines.items]
+        found = [(name, "") for name in names]
         listing = await self._objects.store.list(group=_ENTRIES[0], kind=_ENTRIES[1])
         for item in listing.items:
             metadata = item["metadata"]
             marks: Mapping[str, str] = metadata.get("annotations") or {}
-            if marks.get(_NODE) and marks.get(_PHASE) not in _WITHOUT_PROXY:
+            if marks.get(_NODE) in names and marks.get(_PHASE) not in _WITHOUT_PROXY:
                 found.append((marks[_NODE], f"{metadata['namespace']}/{metadata['name']}"))
         return found
 

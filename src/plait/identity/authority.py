@@ -206,7 +206,8 @@ def open_authority(
 
     A given authority with a root that is trusted already replaces that root's signer. One that was itself replaced
     since is left aside, for whoever starts control may give it for ever. With any other root it is refused, unless the
-    present root has ended: then it is replaced at once, since nothing that it signed is valid any more.
+    present root has ended: then it is replaced at once, since nothing that it signed is valid any more. A root that
+    was being handed out meanwhile takes its place.
     """
     spiffe.trust_domain(trust_domain)
     private_directory(directory)
@@ -215,10 +216,11 @@ def open_authority(
     kept = authority_files.load(directory) if authority_files.established(directory) else None
     if kept is not None:
         _check_trust_domain(directory, kept.signing.signer.certificate, trust_domain)
-    if kept is not None and moment < kept.signing.root.not_valid_after_utc:
-        state, root = kept, None
+    going_on = rotation.without_ended(kept, moment) if kept is not None else None
+    if going_on is not None and moment < going_on.signing.root.not_valid_after_utc:
+        state, root = going_on, None
         if theirs is not None:
-            state = _with_given(directory, kept, theirs, trust_domain=trust_domain, now=moment)
+            state = _with_given(directory, going_on, theirs, trust_domain=trust_domain, now=moment)
     else:
         state, root = _begun(directory, kept, theirs, trust_domain=trust_domain, now=moment)
     if state is not kept:

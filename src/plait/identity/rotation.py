@@ -150,8 +150,30 @@ def behind(state: AuthorityState, expected: Iterable[str], held: Mapping[str, Ho
     return tuple(name for name in sorted(expected) if not follows(state, held.get(name)))
 
 
+def stage_ends(state: AuthorityState) -> datetime | None:
+    """When the stage is left at the latest, whoever has not followed; None while no rotation is under way.
+
+    The next root signs while the present one still can: before leaves would be cut short by its end (at the latest
+    when half of what was left at the stage's begin is over), or when its signer ends. The root to go leaves with its
+    last leaf, or when it ends itself.
+    """
+    if state.other is None:
+        return None
+    if state.stage is Stage.REPLACING:
+        end = state.other.root.not_valid_after_utc
+        return end if state.leaves_end is None else min(end, state.leaves_end)
+    end = state.signing.root.not_valid_after_utc
+    ahead = min(LONGEST_LEAF, max(end - state.since, timedelta()) / 2)
+    return min(end - ahead, state.signing.signer.ends)
+
+
 def is_over(state: AuthorityState, *, waiting: int, now: datetime) -> bool:
-    """Whether the stage may be left: nobody is waited for, or no leaf of the root to go is valid any more."""
-    if state.stage is Stage.STEADY:
-        return False
-    return not waiting or (state.leaves_end is not None and now >= state.leaves_end)
+    """Whether the stage may be left: nobody is waited for, or waiting longer would be of no use (`stage_ends`)."""
+    end = stage_ends(state)
+    return end is not None and (not waiting or now >= end)
+
+
+def without_ended(state: AuthorityState, now: datetime) -> AuthorityState:
+    """The state after control was away so long that the root which signs has ended: the next one signs."""
+    over = state.stage is Stage.DISTRIBUTING and now >= state.signing.root.not_valid_after_utc
+    return advance(state, now=now) if over else state

@@ -58,6 +58,8 @@ def agrees(resources: ResourceSet, call: Call, cluster_apps: Mapping[str, str]) 
         problem = "" if same else f"answered {answer.status} {answer.app}, expected {outcome.status}"
         if outcome.action.location and answer.header("location") != outcome.action.location:
             problem = f"location is {answer.header('location')}, expected {outcome.action.location}"
+        if outcome.action.body and answer.body.decode() != outcome.action.body:
+            problem = f"body is {answer.body!r}, expected {outcome.action.body}"
     elif answer.app not in expected:
         problem = f"answered by {answer.app or answer.status}, expected {expected}"
     else:

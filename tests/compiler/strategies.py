@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from plait.model.faults import Fault, FaultAbort, FaultDelay
 from plait.model.security import (
     Action,
     AuthorizationPolicy,
@@ -20,7 +21,9 @@ from plait.model.traffic import (
     NamedMatch,
     PathChange,
     Redirect,
+    RedirectPort,
     RequestMatch,
+    Retry,
     Rewrite,
     Rule,
     StringMatch,
@@ -51,26 +54,56 @@ def named_matches(draw: st.DrawFn, names: tuple[str, ...], *, invertible: bool) 
     return NamedMatch(name=draw(st.sampled_from(names)), match=match, inverted=invertible and draw(st.booleans()))
 
 
+PATTERN_CHANGES = st.sampled_from(
+    [
+        PathChange(pattern="/a", value="/x"),
+        PathChange(pattern="^/([^/]*)/(.*)$", value="/\\2/\\1"),
+        PathChange(pattern="b*", value="-"),
+        PathChange(pattern="(/v2)?$", value="/end"),
+    ]
+)
+FAULTS = st.builds(
+    Fault,
+    delay=st.none() | st.builds(FaultDelay, seconds=st.just(0.01)),
+    abort=st.none()
+    | st.builds(FaultAbort, http=st.sampled_from([418, 503, 555]), percent=st.sampled_from([0, 100]))
+    | st.just(FaultAbort(grpc=14)),
+)
+RETRIES = st.builds(
+    Retry, attempts=st.integers(0, 3), other_hosts=st.booleans(), other_localities=st.booleans(),
+    on=st.just(("connect-failure", "unavailable")), per_try_timeout=st.sampled_from([None, 5.0]),
+)  # fmt: skip
+
+
 @st.composite
 def rules(draw: st.DrawFn, index: int) -> Rule:
     """A rule with any match and any answer."""
     match = RequestMatch(
         path=draw(string_matches(PATH_VALUES, EXPRESSIONS)),
-        method=draw(st.sampled_from(["", "", "GET", "POST"])),
+        ignore_path_case=draw(st.booleans()),
+        method=draw(st.none() | string_matches(st.sampled_from(["GET", "POST", "P"]), st.just("G.*|PUT"))),
+        scheme=draw(st.none() | st.none() | string_matches(st.sampled_from(["http", "https"]), st.just("https?"))),
+        authority=draw(st.none() | string_matches(st.sampled_from(["app", "app:8080"]), st.just("app(:[0-9]+)?"))),
         headers=tuple(draw(st.lists(named_matches(("x-a", "x-b"), invertible=True), max_size=2))),
         query=tuple(draw(st.lists(named_matches(("q", "p"), invertible=False), max_size=1))),
     )
     plain = Rule(name=f"rule-{index}", match=match, origin=b.origin(f"rule-{index}"))
-    path = draw(st.none() | st.builds(PathChange, value=PATH_VALUES, prefix=st.booleans()))
+    path = draw(st.none() | st.builds(PathChange, value=PATH_VALUES, prefix=st.booleans()) | PATTERN_CHANGES)
     kind = draw(st.sampled_from(["forward", "forward", "forward", "split", "redirect", "status", "broken"]))
+    plain = replace(plain, fault=draw(st.none() | st.none() | FAULTS))
     if kind == "redirect":
         hostname = draw(st.sampled_from(["", "example.org"]))
         scheme = draw(st.sampled_from(["", "http", "https"]))
         code = draw(st.sampled_from([301, 302, 303, 307, 308]))
         port = draw(st.sampled_from([0, 80, 8443]))
-        return replace(plain, redirect=Redirect(scheme=scheme, hostname=hostname, path=path, port=port, status=code))
+        port_of = draw(st.sampled_from(list(RedirectPort)))
+        return replace(
+            plain,
+            redirect=Redirect(scheme=scheme, hostname=hostname, path=path, port=port, port_of=port_of, status=code),
+        )
     if kind == "status":
-        return replace(plain, status=draw(st.sampled_from([403, 500, 503])))
+        body = draw(st.sampled_from([None, b"", b"gone\n", b"x" * 5000]))
+        return replace(plain, status=draw(st.sampled_from([200, 403, 500, 503])), body=body)
     if kind == "broken":
         return replace(plain, destinations=(Destination(cluster=None),))
     count = 1 if kind == "forward" else 2
@@ -78,7 +111,8 @@ def rules(draw: st.DrawFn, index: int) -> Rule:
     rewrite = Rewrite(hostname=draw(st.sampled_from(["", "rewritten.example"])), path=path)
     change = HeaderChange(set=tuple(("x-set", word) for word in draw(st.lists(WORDS, max_size=1))))
     destinations = tuple(Destination(cluster=b.key(name), weight=draw(st.integers(0, 3)) or 1) for name in chosen)
-    return replace(plain, destinations=destinations, rewrite=rewrite, request_headers=change)
+    retry = draw(st.none() | RETRIES)
+    return replace(plain, destinations=destinations, rewrite=rewrite, request_headers=change, retry=retry)
 
 
 @st.composite

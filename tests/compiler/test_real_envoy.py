@@ -17,6 +17,7 @@ from plait.model.traffic import (
     RequestMatch,
     Rewrite,
     Rule,
+    StringMatch,
 )
 from plait.model.view import OutboundCluster, OutboundFrontend
 from tests import builders as b
@@ -79,7 +80,7 @@ TABLE = [
     b.rule("trailing", b.path("/trail/"), green=1),
     b.rule("string-prefix", b.path("/raw", Matching.STRING_PREFIX), blue=1),
     b.rule("regex", b.path("/r/[0-9]+(/.*)?", Matching.REGEX), blue=1),
-    b.rule("method", RequestMatch(method="POST"), green=1),
+    b.rule("method", RequestMatch(method=StringMatch(matching=Matching.EXACT, value="POST")), green=1),
     b.rule("header", RequestMatch(headers=(b.header("x-canary", "yes"),)), green=1),
     b.rule("header-regex", RequestMatch(headers=(b.header("x-user", "a.*", Matching.REGEX),)), blue=1),
     b.rule("header-present", RequestMatch(headers=(b.header("x-any", "", Matching.PRESENT),)), blue=1),

@@ -73,7 +73,7 @@ def test_header_and_query_matches():
 
     match = only_rule(rule(backend("v1"), matches=[written])).match
 
-    assert match.method == "POST"
+    assert match.method == StringMatch(matching=Matching.EXACT, value="POST")
     assert match.headers == (
         NamedMatch(name="x-version", match=StringMatch(matching=Matching.EXACT, value="two")),
         NamedMatch(name="agent", match=StringMatch(matching=Matching.REGEX, value="curl.*")),

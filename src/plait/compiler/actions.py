@@ -13,10 +13,10 @@ from envoy.config.core.v3 import base_pb2
 from envoy.config.route.v3 import route_components_pb2
 
 from plait.compiler import targets
-from plait.compiler.policies import headers, mirrors, retries, rewrites
+from plait.compiler.policies import faults, headers, mirrors, retries, rewrites
 from plait.compiler.targets import Targets
 from plait.envoy import names, proto
-from plait.model.traffic import Destination, Redirect, Rule
+from plait.model.traffic import Destination, Redirect, RedirectPort, Rule
 
 _REDIRECT_CODES: Final = {
     301: route_components_pb2.RedirectAction.MOVED_PERMANENTLY,
@@ -34,13 +34,14 @@ _MISSING_CLUSTER_CODES: Final = {
 
 def answer(message: route_components_pb2.Route, rule: Rule, clusters: Targets, port: int) -> None:
     """Gives a route the action of its rule, and what its one cluster asks for."""
+    faults.on_route(message, rule.fault)
     destinations = [_checked(item, clusters) for item in rule.destinations if item.weight > 0]
     if rule.redirect is not None:
         _redirect(message.redirect, rule.redirect, rule, port)
     elif rule.status is not None:
-        _direct(message, rule.status)
+        _direct(message, rule.status, rule.body)
     elif all(item.cluster is None for item in destinations):
-        _direct(message, destinations[0].status if destinations else 500)
+        _direct(message, destinations[0].status if destinations else 500, None)
     else:
         _forward(message.route, rule, destinations, clusters)
         first = destinations[0].cluster
@@ -53,9 +54,11 @@ def _checked(destination: Destination, clusters: Targets) -> Destination:
     return destination if destination.cluster in clusters else replace(destination, cluster=None)
 
 
-def _direct(message: route_components_pb2.Route, status: int) -> None:
+def _direct(message: route_components_pb2.Route, status: int, body: bytes | None) -> None:
     message.direct_response.status = status
-    if status >= 500:
+    if body:
+        message.direct_response.body.inline_bytes = body
+    elif body is None and status >= 500:
         text = "plait: this rule has no backend that can be used; see the route's status\n"
         message.direct_response.body.CopyFrom(base_pb2.DataSource(inline_string=text))
 
@@ -73,6 +76,9 @@ def _redirect(message: route_components_pb2.RedirectAction, redirect: Redirect, 
 def _redirect_port(redirect: Redirect, port: int) -> int:
     """The port to write into Location; 0 writes none, where it is the scheme's own or the request's Host decides."""
     default = _WELL_KNOWN.get(redirect.scheme, 80)
+    if redirect.port_of is not RedirectPort.LISTENER:
+        asked = redirect.port or (port if redirect.port_of is RedirectPort.REQUEST else 0)
+        return 0 if asked == default else asked
     if not redirect.port and not redirect.scheme and not redirect.hostname:
         return 0
     wanted = redirect.port or _WELL_KNOWN.get(redirect.scheme, port)
@@ -94,6 +100,8 @@ def _forward(
     message.cluster_not_found_response_code = _missing_code(destinations)
     # Zero lifts Envoy's default of 15 s: no time limit was asked for.
     message.timeout.CopyFrom(proto.seconds(rule.timeout or 0))
+    if rule.grpc_timeout is not None:
+        message.max_stream_duration.grpc_timeout_header_max.CopyFrom(proto.seconds(rule.grpc_timeout))
     message.idle_timeout.CopyFrom(proto.seconds(0))
     message.retry_policy.CopyFrom(retries.policy(rule.retry, rule.backend_timeout))
     message.request_mirror_policies.extend(mirrors.policies(rule.mirrors, clusters))

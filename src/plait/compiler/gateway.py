@@ -15,7 +15,7 @@ from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 
 from plait.compiler import denials, http, inbound_http, metrics, routes, targets, tls
-from plait.compiler.policies import authorization, protection
+from plait.compiler.policies import authorization, faults, protection
 from plait.compiler.targets import Targets
 from plait.envoy import names, proto
 from plait.model.gateways import GatewayListener
@@ -90,7 +90,8 @@ def _requests(view: View, routes_name: str) -> listener_components_pb2.Filter:
     http.routes_by_name(message, routes_name)
     message.local_reply_config.mappers.append(denials.by_caller(str(view.identity)))
     message.local_reply_config.mappers.extend(protection.by_caller())
-    return http.network_filter(http.add_filters(message, [*inbound_http.filters(), targets.refusing_filter()]))
+    filters = [*inbound_http.filters(), targets.refusing_filter(), faults.switched_off()]
+    return http.network_filter(http.add_filters(message, filters))
 
 
 def route_configurations(view: View, clusters: Targets) -> Iterator[route_pb2.RouteConfiguration]:

@@ -62,10 +62,11 @@ def route_match(match: RequestMatch) -> route_components_pb2.RouteMatch:
     """The conditions of a rule; every one given must hold."""
     message = route_components_pb2.RouteMatch()
     _path(message, match.path)
-    if match.method:
-        message.headers.append(
-            route_components_pb2.HeaderMatcher(name=":method", string_match=proto.exactly(match.method))
-        )
+    if match.ignore_path_case and match.path.matching is not Matching.REGEX:
+        message.case_sensitive.CopyFrom(proto.false())
+    for name, wanted in ((":method", match.method), (":scheme", match.scheme), (":authority", match.authority)):
+        if wanted is not None:
+            message.headers.append(_header(NamedMatch(name=name, match=wanted)))
     message.headers.extend(_header(header) for header in match.headers)
     message.query_parameters.extend(_query(parameter) for parameter in match.query)
     return message

@@ -25,7 +25,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
 
 from plait.compiler import denials, destinations, http, metrics, targets, tcp
-from plait.compiler.policies import protection
+from plait.compiler.policies import faults, protection
 from plait.envoy import names, proto
 from plait.model.services import Capture
 from plait.model.view import OutboundFrontend, View
@@ -116,7 +116,7 @@ def _by_scope(view: View, message: http.Manager, key_header: str) -> listener_co
     message.local_reply_config.mappers.append(denials.by_caller(str(view.identity)))
     message.local_reply_config.mappers.extend(protection.by_caller())
     on_demand = http.http_filter("envoy.filters.http.on_demand", on_demand_pb2.OnDemand())
-    return http.network_filter(http.add_filters(message, [on_demand, targets.refusing_filter()]))
+    return http.network_filter(http.add_filters(message, [on_demand, targets.refusing_filter(), faults.switched_off()]))
 
 
 def _destination_header() -> extension_pb2.TypedExtensionConfig:

@@ -6,6 +6,7 @@ Routes carry the origin of their rule as metadata, without file and line: moving
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 
@@ -19,6 +20,7 @@ from plait.model.traffic import Destination, Rule
 from plait.model.view import OutboundFrontend
 
 DEFAULT_ROUTE = "default"
+_DEFAULT_BODY: Final = 4096
 
 
 def route(rule: Rule, clusters: Targets, port: int) -> route_components_pb2.Route:
@@ -48,12 +50,22 @@ def virtual_host(
 
 def configuration(name: str, virtual_hosts: Iterable[route_components_pb2.VirtualHost]) -> route_pb2.RouteConfiguration:
     """A route configuration in which a header changed by a destination wins over the same by its rule."""
-    return route_pb2.RouteConfiguration(
+    message = route_pb2.RouteConfiguration(
         name=name,
         virtual_hosts=virtual_hosts,
         most_specific_header_mutations_wins=True,
         validate_clusters=proto.false(),
     )
+    _admit_bodies(message)
+    return message
+
+
+def _admit_bodies(message: route_pb2.RouteConfiguration) -> None:
+    """Envoy refuses answers of its own beyond 4 KiB unless told otherwise."""
+    routes = (route for host in message.virtual_hosts for route in host.routes)
+    longest = max((len(route.direct_response.body.inline_bytes) for route in routes), default=0)
+    if longest > _DEFAULT_BODY:
+        message.max_direct_response_body_size_bytes.CopyFrom(proto.number(longest))
 
 
 def outbound(frontend: OutboundFrontend, clusters: Targets) -> route_pb2.RouteConfiguration:

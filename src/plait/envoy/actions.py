@@ -1,14 +1,14 @@
 """What a matched route does to a request, computed on Envoy's own messages: forward, redirect or answer."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from envoy.config.core.v3 import base_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 
-from plait.envoy import names, proto
+from plait.envoy import faults, names, proto
 from plait.envoy.strings import Headers, header, split_path, substitute
 
 Pairs = tuple[tuple[str, str], ...]
@@ -47,6 +47,11 @@ class Action:
     per_try_timeout: float = 0
     retries: int = 0
     retry_on: str = ""
+    body: str = ""
+    delay: tuple[float, float] = (0, 0)
+    """Seconds that a request waits on purpose, and the share (of 1) of requests that do."""
+    abort: tuple[int, float] = (0, 0)
+    """Status that is answered on purpose (200 with a gRPC status), and the share (of 1) of requests that get it."""
 
 
 def virtual_host(
@@ -84,10 +89,16 @@ def addresses(assignment: endpoint_pb2.ClusterLoadAssignment) -> tuple[str, ...]
 
 def of(route: route_components_pb2.Route, authority: str, headers: Headers) -> Action:
     """What a route does with a request."""
+    delay, abort = faults.of(route)
+    return replace(_of(route, authority, headers), delay=delay, abort=abort)
+
+
+def _of(route: route_components_pb2.Route, authority: str, headers: Headers) -> Action:
     path = header(headers, ":path") or "/"
     kind = route.WhichOneof("action")
     if kind == "direct_response":
-        return Action(status=route.direct_response.status)
+        body = route.direct_response.body
+        return Action(status=route.direct_response.status, body=body.inline_string or body.inline_bytes.decode())
     if kind == "redirect":
         scheme = header(headers, "x-forwarded-proto") or "http"
         location = _location(route.redirect, route.match, f"{scheme}://{authority}{path}")
@@ -160,7 +171,9 @@ def _location(redirect: route_components_pb2.RedirectAction, match: route_compon
     if not colon:
         host, port = authority, ""
     port = _redirect_port(redirect, port, changed=new_scheme != scheme)
-    return f"{new_scheme}://{redirect.host_redirect or host}{port}{_redirect_path(redirect, match, slash + path)}"
+    path = _redirect_path(redirect, match, slash + path)
+    slash = "" if path.startswith("/") else "/"
+    return f"{new_scheme}://{redirect.host_redirect or host}{port}{slash}{path}"
 
 
 def _redirect_port(redirect: route_components_pb2.RedirectAction, port: str, *, changed: bool) -> str:

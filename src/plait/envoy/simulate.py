@@ -184,8 +184,10 @@ def _requests(resources: ResourceSet, call: Call, outcome: Outcome, manager: Man
 
 
 def _headers(call: Call) -> Headers:
-    own = ((":method", call.method), (":path", call.path), (":authority", call.authority))
-    return (*own, *((name.lower(), value) for name, value in call.headers))
+    written = tuple((name.lower(), value) for name, value in call.headers)
+    scheme = next((value for name, value in written if name == "x-forwarded-proto"), "https" if call.tls else "http")
+    own = ((":method", call.method), (":path", call.path), (":authority", call.authority), (":scheme", scheme))
+    return (*own, *written)
 
 
 def _configuration(
@@ -238,6 +240,9 @@ def _route_rules(route: route_components_pb2.Route, manager: Manager) -> list[rb
 
 def _answer(resources: ResourceSet, outcome: Outcome, action: actions.Action) -> Outcome:
     outcome = _with_endpoints(resources, replace(outcome, action=action, status=action.status))
+    if action.abort[1] >= 1:
+        aborted = replace(action, location="", body="")
+        return replace(outcome, action=aborted, status=action.abort[0], reason="the rule aborts requests on purpose")
     held = resources.of(types.CLUSTER)
     if action.clusters and all(name not in held for name, _ in action.clusters):
         return replace(outcome, status=action.missing_status, reason="no cluster of this route exists")

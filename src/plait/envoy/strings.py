@@ -6,7 +6,7 @@ character classes of Unicode, so `\\d`, `\\w` and `\\s` are ASCII as in RE2.
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from envoy.config.route.v3 import route_components_pb2
 from envoy.type.matcher.v3 import string_pb2
@@ -26,15 +26,25 @@ def fullmatch(pattern: str, text: str) -> bool:
 
 
 def substitute(pattern: str, substitution: str, text: str) -> str:
-    """Envoy's regex_rewrite: every match is replaced, `\\1` stands for a group."""
+    """Envoy's regex_rewrite: every match is replaced, `\\1` stands for a group.
 
-    def replacement(found: re.Match[str]) -> str:
-        return re.sub(r"\\(\\|\d)", lambda part: _part(found, part.group(1)), substitution)
+    As in RE2, an empty match right after another one is none.
+    """
+    result: list[str] = []
+    at, last_end = 0, -1
+    while at <= len(text) and (found := _compiled(pattern).search(text, at)) is not None:
+        result.append(text[at : found.start()])
+        if found.start() == found.end() == last_end:
+            result.append(text[last_end : last_end + 1])
+            at = last_end + 1
+            continue
+        result.append(re.sub(r"\\(\\|\d)", partial(_part, found), substitution))
+        at = last_end = found.end()
+    return "".join(result) + text[at:]
 
-    return _compiled(pattern).sub(replacement, text, count=1)
 
-
-def _part(found: re.Match[str], reference: str) -> str:
+def _part(found: re.Match[str], written: re.Match[str]) -> str:
+    reference = written.group(1)
     return "\\" if reference == "\\" else found.group(int(reference)) or ""
 
 
@@ -93,14 +103,16 @@ def split_path(path: str) -> tuple[str, str]:
 def path_matches(match: route_components_pb2.RouteMatch, path: str) -> bool:
     """Whether a route's path condition accepts a path without its query."""
     kind = match.WhichOneof("path_specifier")
+    if kind == "safe_regex":
+        return fullmatch(match.safe_regex.regex, path)
+    wanted: str = getattr(match, kind or "path")
+    if match.HasField("case_sensitive") and not match.case_sensitive.value:
+        wanted, path = wanted.lower(), path.lower()
     if kind == "path":
-        return path == match.path
+        return path == wanted
     if kind == "prefix":
-        return path.startswith(match.prefix)
-    if kind == "path_separated_prefix":
-        prefix = match.path_separated_prefix
-        return path == prefix or path.startswith(prefix + "/")
-    return kind == "safe_regex" and fullmatch(match.safe_regex.regex, path)
+        return path.startswith(wanted)
+    return kind == "path_separated_prefix" and (path == wanted or path.startswith(wanted + "/"))
 
 
 def miss(match: route_components_pb2.RouteMatch, headers: Headers) -> str:

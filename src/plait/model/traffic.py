@@ -3,13 +3,16 @@
 How a list was ordered (Gateway API's precedence, VirtualService's own order) is no longer visible here.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 from plait.model.cors import Cors
+from plait.model.faults import Fault
 from plait.model.ids import ClusterKey, ObjectName, Origin
 from plait.model.l4 import L4Rule
 from plait.model.matching import Matching, StringMatch
-from plait.model.services import Protocol
+from plait.model.services import Labels, Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +26,17 @@ class NamedMatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestMatch:
-    """What a request must be for a rule to apply: every condition given holds."""
+    """What a request must be for a rule to apply: every condition given holds.
+
+    `authority` is the Host as the caller wrote it, with its port if it has one; `scheme` is `http` or `https`.
+    `ignore_path_case` compares the path without regard to case, but for expressions.
+    """
 
     path: StringMatch = field(default=StringMatch(matching=Matching.PREFIX, value="/"))
-    method: str = ""
+    ignore_path_case: bool = False
+    method: StringMatch | None = None
+    scheme: StringMatch | None = None
+    authority: StringMatch | None = None
     headers: tuple[NamedMatch, ...] = ()
     query: tuple[NamedMatch, ...] = ()
 
@@ -45,10 +55,25 @@ class HeaderChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathChange:
-    """A new path: the whole of it, or (prefix) only the part the rule's prefix matched."""
+    """A new path: the whole of it, or (prefix) only the part the rule's prefix matched.
+
+    With `pattern` (RE2) every part that it matches becomes `value`, in which `\\1` is the first group.
+    """
 
     value: str
     prefix: bool = False
+    pattern: str = ""
+
+
+class RedirectPort(StrEnum):
+    """Which port a redirect names if it gives none."""
+
+    LISTENER = "listener"
+    """Gateway API: that of the new scheme, else the one that was dialled."""
+    PROTOCOL = "protocol"
+    """The scheme's own where the host is new, else the one in the request's Host."""
+    REQUEST = "request"
+    """The one that was dialled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +84,7 @@ class Redirect:
     hostname: str = ""
     path: PathChange | None = None
     port: int = 0
+    port_of: RedirectPort = RedirectPort.LISTENER
     status: int = 302
 
 
@@ -93,21 +119,43 @@ class Mirror:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """When a request is tried again. `attempts` counts retries after the first try; times in seconds."""
+    """When a request is tried again. `attempts` counts retries after the first try (0: never); times in seconds.
+
+    `other_hosts` prefers endpoints that were not tried yet, `other_localities` localities that were not.
+    """
 
     attempts: int = 1
     codes: tuple[int, ...] = ()
     on: tuple[str, ...] = ("connect-failure", "refused-stream", "reset-before-request")
     backoff: float = 0.025
     per_try_timeout: float | None = None
+    other_hosts: bool = True
+    other_localities: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callers:
+    """The callers that a rule is for: of this namespace, with these labels; empty for all."""
+
+    namespace: str = ""
+    labels: Labels = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.namespace or self.labels)
+
+    def include(self, namespace: str, labels: Labels) -> bool:
+        """Whether a caller of that namespace with these labels is one of them."""
+        return self.namespace in ("", namespace) and set(self.labels) <= set(labels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One entry of a frontend's list. Exactly one of redirect, status or destinations answers.
 
-    `hostnames` (gateways only) are the hosts it applies to, empty for all. `timeout` is the whole
-    request's, `backend_timeout` one try's, in seconds; None is unset, 0 is unlimited.
+    `body` goes with `status`; None is a sentence of our own for errors. `hostnames` (gateways only) are the hosts it
+    applies to, empty for all. `timeout` is the whole request's, `backend_timeout` one try's, `grpc_timeout` the most
+    that a caller's own `grpc-timeout` may ask for, in seconds; None is unset, 0 is unlimited.
+    `callers` is decided before a proxy gets the rule.
     """
 
     name: str
@@ -115,16 +163,28 @@ class Rule:
     destinations: tuple[Destination, ...] = ()
     redirect: Redirect | None = None
     status: int | None = None
+    body: bytes | None = None
+    fault: Fault | None = None
     request_headers: HeaderChange = HeaderChange()
     response_headers: HeaderChange = HeaderChange()
     rewrite: Rewrite | None = None
     mirrors: tuple[Mirror, ...] = ()
     timeout: float | None = None
     backend_timeout: float | None = None
+    grpc_timeout: float | None = None
     retry: Retry | None = None
     cors: Cors | None = None
     hostnames: tuple[str, ...] = ()
+    callers: Callers = Callers()
     origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRules:
+    """The rules of one VirtualService for a frontend, and the namespaces that see them (empty for all)."""
+
+    namespaces: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,9 +192,10 @@ class Frontend:
     """One address:port that callers dial, with the rules that decide where a call goes.
 
     `rules` are for every caller; `consumer_rules` replace them for callers of the given namespace.
-    `attached` says that a route names this frontend, so that a request matching no rule gets 404;
-    without one, everything goes to `default`. Where the protocol is no HTTP, `l4_rules` and `consumer_l4_rules` take
-    the place of both, and a connection that matches none is closed.
+    `attached` says that a route names this frontend, so that a request matching no rule gets 404.
+    Without such a route the first of `host_rules` that the caller's namespace sees decides, in the same way;
+    without any, everything goes to `default`. Where the protocol is no HTTP, `l4_rules` and `consumer_l4_rules` take
+    the place of all, and a connection that matches none is closed.
     """
 
     service: ObjectName
@@ -148,13 +209,19 @@ class Frontend:
     consumer_rules: tuple[tuple[str, tuple[Rule, ...]], ...] = ()
     l4_rules: tuple[L4Rule, ...] = ()
     consumer_l4_rules: tuple[tuple[str, tuple[L4Rule, ...]], ...] = ()
+    host_rules: tuple[HostRules, ...] = ()
 
-    def rules_for(self, namespace: str) -> tuple[tuple[Rule, ...], bool]:
+    def rules_for(self, namespace: str, labels: Labels = ()) -> tuple[tuple[Rule, ...], bool]:
         """The rules for a caller of that namespace, and whether a request that matches none is refused."""
         for consumer, rules in self.consumer_rules:
             if consumer == namespace:
                 return rules, True
-        return self.rules, self.attached
+        if self.attached:
+            return self.rules, True
+        for item in self.host_rules:
+            if not item.namespaces or namespace in item.namespaces:
+                return tuple(_for_caller(item.rules, namespace, labels)), True
+        return self.rules, False
 
     def l4_rules_for(self, namespace: str) -> tuple[tuple[L4Rule, ...], bool]:
         """The rules for connections of a caller of that namespace, and whether one that matches none is closed."""
@@ -162,3 +229,10 @@ class Frontend:
             if consumer == namespace:
                 return rules, True
         return self.l4_rules, self.attached
+
+
+def _for_caller(rules: Iterable[Rule], namespace: str, labels: Labels) -> Iterator[Rule]:
+    """The rules that a caller gets, without the condition that chose them."""
+    for rule in rules:
+        if rule.callers.include(namespace, labels):
+            yield replace(rule, callers=Callers()) if rule.callers else rule

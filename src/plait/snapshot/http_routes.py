@@ -109,7 +109,7 @@ def request_match(match: api.HTTPRouteMatch) -> RequestMatch:
         value = value.rstrip("/") or "/"
     return RequestMatch(
         path=StringMatch(matching=matching, value=value),
-        method=match.method or "",
+        method=StringMatch(matching=Matching.EXACT, value=match.method) if match.method else None,
         headers=_named((item.name.lower(), item.type, item.value) for item in match.headers),
         query=_named((item.name, item.type, item.value) for item in match.query_params),
     )

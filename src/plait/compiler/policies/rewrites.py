@@ -28,14 +28,16 @@ def on_route(message: route_components_pb2.RouteAction, rule: Rule) -> None:
 
 def redirect_path(message: route_components_pb2.RedirectAction, change: PathChange, matched: StringMatch) -> None:
     """Applies a redirect's change of path."""
-    if change.prefix:
+    if change.prefix or change.pattern:
         _rewrite(message, change, matched)
     else:
         message.path_redirect = change.value or "/"
 
 
 def _rewrite(message: Target, change: PathChange, matched: StringMatch) -> None:
-    if not change.prefix or matched.matching in (Matching.EXACT, Matching.REGEX):
+    if change.pattern:
+        _substitute(message, change.pattern, change.value)
+    elif not change.prefix or matched.matching in (Matching.EXACT, Matching.REGEX):
         _substitute(message, WHOLE_PATH, _quoted(change.value or "/"))
     elif matched.matching is Matching.STRING_PREFIX:
         message.prefix_rewrite = change.value

@@ -27,7 +27,7 @@ from envoy.config.route.v3 import route_pb2, scoped_route_pb2
 from google.protobuf import json_format
 
 from plait.compiler.compile import compile_view
-from plait.compiler.endpoints import cluster_endpoints
+from plait.compiler.endpoints import of_cluster
 from plait.envoy import names, types
 from plait.envoy.resource_set import Entry, ResourceSet
 from plait.envoy.simulate import Call, Direction, Outcome
@@ -113,9 +113,9 @@ def held(snapshot: Snapshot, view: View) -> ResourceSet:
     """What the proxy of a view holds, endpoints included."""
     assignments: dict[str, Entry] = {}
     for cluster in view.clusters:
-        if cluster.resolution in (Resolution.MESH, Resolution.STATIC):
-            name = names.cluster(cluster.host, cluster.key.port, cluster.key.subset)
-            assignments[name] = cluster_endpoints(name, snapshot.endpoints.get(cluster.key, ()), node=view.node)
+        if cluster.resolution in (Resolution.MESH, Resolution.STATIC) and not cluster.missing:
+            entry = of_cluster(cluster, snapshot.endpoints.get(cluster.key.whole, ()), node=view.node)
+            assignments[entry.name] = entry
     return compile_view(view).replaced(types.ENDPOINT, assignments)
 
 

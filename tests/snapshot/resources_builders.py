@@ -181,6 +181,21 @@ def sidecar(name: str, *hosts: str, selector: dict[str, str] | None = None, mode
     return resource(NETWORKING, "Sidecar", name, spec=spec, **meta)
 
 
+def destination_rule(
+    name: str, host: str = "", *, subsets: dict[str, dict[str, str]] | None = None, **fields: Any
+) -> Resource:
+    """A DestinationRule for the host of its name; `subsets` are their labels, `policy` is the trafficPolicy."""
+    meta = {key: fields.pop(key) for key in ("created", "generation") if key in fields}
+    spec: Document = {"host": host or name_of(name).name, **fields}
+    if subsets:
+        spec["subsets"] = [{"name": key, "labels": labels} for key, labels in subsets.items()]
+    if "policy" in spec:
+        spec["trafficPolicy"] = spec.pop("policy")
+    if "selector" in spec:
+        spec["workloadSelector"] = {"matchLabels": spec.pop("selector")}
+    return resource(NETWORKING, "DestinationRule", name, spec=spec, **meta)
+
+
 def service_entry(name: str, *hosts: str, ports: list[Document] | None = None, **fields: Any) -> Resource:
     """A ServiceEntry; `given` are the addresses by host that the mesh allocated."""
     given = fields.pop("given", {})

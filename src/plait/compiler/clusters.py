@@ -120,7 +120,11 @@ def outbound(cluster: OutboundCluster) -> cluster_pb2.Cluster:
     if cluster.identities:
         _secure(message, cluster.identities, mixed=cluster.mixed)
     _protect(message, cluster)
-    told = (("servers", targets.epoch(cluster.servers)), ("limits", _written_in(cluster.protection.origins)))
+    told = (
+        ("servers", targets.epoch(cluster.servers)),
+        ("limits", _written_in(cluster.protection.origins)),
+        ("rule", _written_in((cluster.rule,) if cluster.rule else ())),
+    )
     if any(value for _, value in told):
         message.metadata.CopyFrom(proto.metadata(names.METADATA, told))
     if cluster.resolution is Resolution.DNS:

@@ -42,7 +42,7 @@ def compile_view(view: View) -> ResourceSet:
     """Everything the configuration of one proxy consists of, but endpoints and shared scopes."""
     return resource_set(
         chain(
-            _of(types.CLUSTER, (_cluster(item) for item in view.clusters)),
+            _of(types.CLUSTER, (_cluster(item) for item in view.clusters if not item.missing)),
             _entries(types.CLUSTER, (clusters.direct(endpoint) for endpoint in view.direct)),
             _of(types.SECRET, (secrets.certificate(item) for item in view.certificates)),
             _own(view) if _is_gateway(view) else _LATEST.of(_without_rules(view)),

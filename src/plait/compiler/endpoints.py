@@ -13,6 +13,7 @@ from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from plait.envoy import names, proto
 from plait.envoy.resource_set import Entry, entry_of
 from plait.model.services import Endpoint
+from plait.model.view import OutboundCluster
 
 _SOCKET_MATCH = "envoy.transport_socket_match"
 
@@ -25,6 +26,12 @@ def cluster_endpoints(cluster_name: str, endpoints: Iterable[Endpoint], *, node:
             localities.setdefault(endpoint.locality, []).append(_endpoint(endpoint, node))
     groups = [_locality(name, items) for name, items in localities.items()]
     return entry_of(cluster_name, endpoint_pb2.ClusterLoadAssignment(cluster_name=cluster_name, endpoints=groups))
+
+
+def of_cluster(cluster: OutboundCluster, endpoints: Iterable[Endpoint], *, node: str) -> Entry:
+    """The endpoints of a cluster among those of its service."""
+    name = names.cluster(cluster.host, cluster.key.port, cluster.key.subset)
+    return cluster_endpoints(name, filter(cluster.takes, endpoints), node=node)
 
 
 def _endpoint(endpoint: Endpoint, node: str) -> endpoint_components_pb2.LbEndpoint:

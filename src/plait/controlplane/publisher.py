@@ -263,7 +263,7 @@ def _renamed(entry: Entry, name: str) -> Entry:
 
 
 def _clusters(view: View | None) -> frozenset[ClusterKey]:
-    return frozenset(cluster.key for cluster in view.clusters) if view else frozenset()
+    return frozenset(cluster.key.whole for cluster in view.clusters) if view else frozenset()
 
 
 def _hosts_in(view: View | None) -> frozenset[str]:

@@ -4,12 +4,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from plait.compiler.endpoints import cluster_endpoints
+from plait.compiler.endpoints import of_cluster
 from plait.compiler.scopes import scope_entry
-from plait.envoy import names
 from plait.envoy.resource_set import Entry
 from plait.model.reach import Reach
-from plait.model.services import Capture, Resolution
+from plait.model.services import Capture, Labels, Resolution
 from plait.model.snapshot import Snapshot
 from plait.model.traffic import ClusterKey
 from plait.model.view import ScopeKey, View
@@ -18,6 +17,8 @@ from plait.snapshot.touched import Touched
 
 ELSEWHERE: Final = ""
 """Any machine that has none of a cluster's endpoints."""
+_Viewpoint = tuple[str, Labels, str]
+"""Subset, its labels, and the caller's machine."""
 
 
 class Shared:
@@ -25,7 +26,7 @@ class Shared:
 
     def __init__(self, work: Counter[str]) -> None:
         self._work = work
-        self._endpoints: dict[tuple[ClusterKey, str], Entry] = {}
+        self._endpoints: dict[ClusterKey, dict[_Viewpoint, Entry]] = {}
         self._machines: dict[ClusterKey, frozenset[str]] = {}
         self._scopes: dict[tuple[Capture, str, Reach | None], Mapping[str, Entry]] = {}
         self._keys: dict[ScopeKey, Entry] = {}
@@ -33,8 +34,8 @@ class Shared:
     def forget(self, touched: Touched) -> None:
         """Make anew what an update changed."""
         for cluster in touched.clusters:
-            for node in (ELSEWHERE, *self._machines.pop(cluster, ())):
-                self._endpoints.pop((cluster, node), None)
+            self._machines.pop(cluster, None)
+            self._endpoints.pop(cluster, None)
         if touched.scopes:
             self._scopes.clear()
             self._keys.clear()
@@ -45,16 +46,16 @@ class Shared:
         """The endpoints of a view's clusters, as callers on its machine reach them."""
         found: dict[str, Entry] = {}
         for cluster in view.clusters:
-            if cluster.resolution is Resolution.NONE or cluster.endpoints:
+            if cluster.resolution is Resolution.NONE or cluster.endpoints or cluster.missing:
                 continue
-            node = view.node if view.node in self._machines_of(snapshot, cluster.key) else ELSEWHERE
-            key = (cluster.key, node)
-            entry = self._endpoints.get(key)
+            whole = cluster.key.whole
+            node = view.node if view.node in self._machines_of(snapshot, whole) else ELSEWHERE
+            known = self._endpoints.setdefault(whole, {})
+            viewpoint = (cluster.key.subset, cluster.labels, node)
+            entry = known.get(viewpoint)
             if entry is None:
                 self._work["endpoint set"] += 1
-                name = names.cluster(cluster.host, cluster.key.port, cluster.key.subset)
-                entry = cluster_endpoints(name, snapshot.endpoints.get(cluster.key, ()), node=node)
-                self._endpoints[key] = entry
+                entry = known[viewpoint] = of_cluster(cluster, snapshot.endpoints.get(whole, ()), node=node)
             found[entry.name] = entry
         return found
 

@@ -33,7 +33,7 @@ class ServerHalf:
         self, question: schemas.WhyQuestion, outcome: Outcome, story: Story, *, cluster: str, identity: str
     ) -> tuple[str, schemas.Source | None]:
         """Tell how the servers of a cluster take the call: a sentence if they deny it, and the policy that decides."""
-        endpoint = self._endpoint(cluster)
+        endpoint = self._endpoint(cluster, outcome)
         if endpoint is None:
             story.tell("endpoint", f"{cluster} has no endpoint of the mesh")
             return "", None
@@ -111,7 +111,7 @@ class ServerHalf:
         allowing = next((policy for policy in policies if policy.action is Action.ALLOW), None)
         return self._sources.of(allowing.origin) if allowing else None
 
-    def _endpoint(self, cluster: str) -> Endpoint | None:
+    def _endpoint(self, cluster: str, outcome: Outcome) -> Endpoint | None:
         place = names.parse_direct_cluster(cluster)
         if place is not None:
             return endpoint_at(self._publisher.snapshot, *place)
@@ -123,8 +123,14 @@ class ServerHalf:
         service = snapshot.services.get(host)
         if service is None:
             return None
-        found = snapshot.endpoints.get(ClusterKey(service=service.name, port=port, subset=subset), ())
-        return next((endpoint for endpoint in found if endpoint.healthy), None)
+        found = snapshot.endpoints.get(ClusterKey(service=service.name, port=port), ())
+        called = outcome.endpoints.get(cluster, ())
+        return next((item for item in found if item.healthy and (not subset or _is_among(item, called))), None)
+
+
+def _is_among(endpoint: Endpoint, addresses: tuple[str, ...]) -> bool:
+    reached = (f"{endpoint.address}:{endpoint.port}", f"{endpoint.machine_address}:{endpoint.published}")
+    return not set(reached).isdisjoint(addresses)
 
 
 def _processing(port: InboundPort) -> str:

@@ -2,7 +2,7 @@
 
 Envoy accepts references to what is not there and then answers 503 or waits, so a missing piece must be found before
 sending. Not counted: the secrets that the node agent adds, endpoints (they are shared and sent beside the set), and
-the cluster that is missing on purpose.
+clusters that are missing on purpose: the one for broken backends, and subsets that no DestinationRule declares.
 """
 
 from collections.abc import Iterable, Iterator
@@ -90,7 +90,12 @@ def _of_action(action: route_components_pb2.RouteAction) -> Iterator[str]:
 
 
 def _clusters(wanted: Iterable[str]) -> Iterator[tuple[str, str]]:
-    return ((types.CLUSTER, name) for name in wanted if name and name != names.BLACKHOLE_CLUSTER)
+    return ((types.CLUSTER, name) for name in wanted if name and not _may_be_missing(name))
+
+
+def _may_be_missing(cluster: str) -> bool:
+    parsed = names.parse_cluster(cluster)
+    return cluster == names.BLACKHOLE_CLUSTER or bool(parsed and parsed[2])
 
 
 def _of_cluster(cluster: cluster_pb2.Cluster) -> Iterator[tuple[str, str]]:

@@ -59,3 +59,8 @@ class ClusterKey:
     service: ObjectName
     port: int
     subset: str = ""
+
+    @property
+    def whole(self) -> "ClusterKey":
+        """All endpoints of the service's port."""
+        return ClusterKey(service=self.service, port=self.port) if self.subset else self

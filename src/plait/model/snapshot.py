@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from plait.model.destinations import NamespaceRules
 from plait.model.gateways import Gateway, TlsCertificate
 from plait.model.ids import ObjectName
 from plait.model.reach import Reach
@@ -91,8 +92,9 @@ class Snapshot:
     `identities` by cluster, the SPIFFE IDs of its endpoints.
     `behind` the workloads of the mesh behind a cluster, ready or not, and the port of each.
     `addresses` gives the workload that has an address of its own; `serving` the hosts of the services that a workload
-    is behind; `workload_addresses` are the CIDR ranges of workloads' own addresses. `sidecars` are by namespace, those
-    that are asked first in front; `reaches` is what they let each workload call that has one.
+    is behind; `workload_addresses` are the CIDR ranges of workloads' own addresses. `destinations` are DestinationRules
+    and `sidecars` Sidecars by namespace, those that are asked first in front; `reaches` is what they let each workload
+    call that has one.
     """
 
     revision: int
@@ -112,6 +114,7 @@ class Snapshot:
     authorization: Mapping[str, tuple[SelectedPolicy, ...]] = field(
         default_factory=dict[str, tuple[SelectedPolicy, ...]]
     )
+    destinations: Mapping[str, NamespaceRules] = field(default_factory=dict[str, NamespaceRules])
     sidecars: Mapping[str, tuple[SelectedReach, ...]] = field(default_factory=dict[str, tuple[SelectedReach, ...]])
     reaches: Mapping[ObjectName, Reach] = field(default_factory=dict[ObjectName, Reach])
     gateways: Mapping[ObjectName, Gateway] = field(default_factory=dict[ObjectName, Gateway])

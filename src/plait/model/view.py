@@ -11,7 +11,7 @@ from plait.model.gateways import GatewayListener, TlsCertificate
 from plait.model.ids import Identity, ObjectName, Origin
 from plait.model.protection import DEFAULT, IDLE_TOWARDS_AN_APP, CallerProtection, ServerProtection
 from plait.model.security import AuthorizationPolicy, MutualTlsMode
-from plait.model.services import Capture, Protocol, Resolution, WorkloadKind
+from plait.model.services import Capture, Endpoint, Labels, Protocol, Resolution, WorkloadKind
 from plait.model.traffic import ClusterKey, Rule
 
 
@@ -113,6 +113,16 @@ class OutboundCluster:
     tells_caller: bool = False
     """Whether the caller's sidecar names the caller in a header, which a server that passes bytes cannot add."""
     protection: CallerProtection = DEFAULT.callers
+    labels: Labels = ()
+    """Those of the subset: its endpoints bear them all."""
+    missing: bool = False
+    """Whether no rule declares the subset: there is no such cluster, and calls to it are answered 503."""
+    rule: Origin | None = None
+    """The DestinationRule, or the subset in it, that the caller follows."""
+
+    def takes(self, endpoint: Endpoint) -> bool:
+        """Whether an endpoint of the service is in the subset."""
+        return not self.labels or frozenset(endpoint.labels).issuperset(self.labels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from plait.resources.gateway_api.gateway_class import GatewayClass
 from plait.resources.gateway_api.http_route import HTTPRoute
 from plait.resources.gateway_api.reference_grant import ReferenceGrant
 from plait.resources.istio.authorization_policy import AuthorizationPolicy
+from plait.resources.istio.destination_rule import DestinationRule
 from plait.resources.istio.peer_authentication import PeerAuthentication
 from plait.resources.istio.service_entry import ServiceEntry
 from plait.resources.istio.sidecar import Sidecar
@@ -200,6 +201,19 @@ ISTIO_KINDS = (
         model=Sidecar,
         categories=("istio-io", "networking-istio-io"),
         columns=(AGE,),
+    ),
+    Kind(
+        group=NETWORKING,
+        versions=("v1", "v1beta1", "v1alpha3"),
+        kind="DestinationRule",
+        plural="destinationrules",
+        short_names=("dr",),
+        model=DestinationRule,
+        categories=("istio-io", "networking-istio-io"),
+        columns=(
+            Column(name="Host", path=".spec.host", description="The name of a service from the service registry"),
+            AGE,
+        ),
     ),
     Kind(
         group=SECURITY,

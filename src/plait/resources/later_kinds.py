@@ -3,7 +3,6 @@
 from plait.resources.gateway_api.backend_tls_policy import BackendTLSPolicy
 from plait.resources.gateway_api.grpc_route import GRPCRoute
 from plait.resources.gateway_api.l4_routes import TCPRoute, TLSRoute
-from plait.resources.istio.destination_rule import DestinationRule
 from plait.resources.istio.request_authentication import RequestAuthentication
 from plait.resources.istio.telemetry import Telemetry
 from plait.resources.istio.virtual_service import VirtualService
@@ -59,13 +58,6 @@ LATER_KINDS = (
             Column(name="Hosts", path=".spec.hosts", description="Hosts that the rules are for"),
             _AGE,
         ),
-    ),
-    _later(
-        DestinationRule,
-        "networking.istio.io",
-        "destinationrules",
-        "dr",
-        columns=(Column(name="Host", path=".spec.host", description="Name of the service"), _AGE),
     ),
     _later(RequestAuthentication, "security.istio.io", "requestauthentications", "ra"),
     _later(Telemetry, "telemetry.istio.io", "telemetries", "telemetry"),

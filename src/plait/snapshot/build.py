@@ -2,7 +2,7 @@
 
     apply            resources into tables; what means the same as before ends here
     settle           which service owns each host
-    link policies    those in force in each marked namespace; the same for Sidecars
+    link policies    those in force in each marked namespace; the same for Sidecars and DestinationRules
     follow           from what changed to what depends on it
     resolve, link    services, routes, frontends, gateways: only what was marked
     write statuses   conditions for the users
@@ -26,6 +26,7 @@ from plait.resources.parse import Resource
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.follow import follow_routes, follow_services, follow_workloads
 from plait.snapshot.follow_security import follow_security
+from plait.snapshot.link_destinations import link_destinations
 from plait.snapshot.link_gateways import link_gateways
 from plait.snapshot.link_policies import link_policies
 from plait.snapshot.link_routes import link_frontends, resolve_routes
@@ -81,6 +82,7 @@ class Builder:
         self._tables.services.settle(dirty)
         link_policies(stage, dirty, root_namespace=self._snapshot.root_namespace)
         link_sidecars(stage, dirty)
+        link_destinations(stage, dirty)
         follow_workloads(stage, dirty)
         follow_reaches(stage, dirty, root_namespace=self._snapshot.root_namespace)
         follow_security(stage, dirty, root_namespace=self._snapshot.root_namespace)
@@ -144,6 +146,7 @@ class Builder:
             behind=links.behind.freeze(),
             peer_authentications=links.peers.freeze(),
             authorization=links.authorization.freeze(),
+            destinations=links.destinations.freeze(),
             sidecars=links.sidecars.freeze(),
             reaches=links.reaches.freeze(),
             gateways=links.gateways.freeze(),

@@ -43,6 +43,8 @@ class Dirty:
     """Namespaces whose AuthorizationPolicies are put in order again."""
     sidecars: set[str] = field(default_factory=set[str])
     """Namespaces whose Sidecars are put in order again."""
+    destinations: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    """Namespaces whose DestinationRules are merged again, with the hosts of those that changed."""
     addresses: set[str] = field(default_factory=set[str])
     """Workload addresses whose holder is looked up again."""
     ranges: bool = False

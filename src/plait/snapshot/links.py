@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from plait.model.destinations import NamespaceRules
 from plait.model.gateways import Gateway, TlsCertificate
 from plait.model.ids import ObjectName
 from plait.model.reach import Reach
@@ -57,6 +58,7 @@ class Links:
     authorization: Versioned[str, tuple[SelectedPolicy, ...]] = field(
         default_factory=Versioned[str, tuple[SelectedPolicy, ...]]
     )
+    destinations: Versioned[str, NamespaceRules] = field(default_factory=Versioned[str, NamespaceRules])
     sidecars: Versioned[str, tuple[SelectedReach, ...]] = field(
         default_factory=Versioned[str, tuple[SelectedReach, ...]]
     )

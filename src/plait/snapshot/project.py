@@ -7,6 +7,7 @@ changes often (endpoints, scope keys) is in here.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -25,6 +26,7 @@ from plait.model.view import (
     View,
 )
 from plait.snapshot.bounds import Bounds
+from plait.snapshot.destinations import destination_rule
 from plait.snapshot.direct import called_directly, dialled, direct_to_place, direct_to_workload
 from plait.snapshot.inbound import inbound_ports, policies_for, servers_behind, unlisted_port
 from plait.snapshot.names import aliases, workload_of, workloads_named
@@ -72,7 +74,7 @@ def _sidecar(snapshot: Snapshot, workload: Workload, demand: frozenset[str], ser
         address=workload.address,
         inbound=inbound_ports(snapshot, workload),
         frontends=frontends,
-        clusters=_clusters(snapshot, wanted, servers),
+        clusters=_clusters(snapshot, wanted, workload, servers),
         direct=bounds.direct(_direct(snapshot, services, hosts, node=workload.node), services)
         if workload.capture is Capture.TRANSPARENT
         else (),
@@ -110,33 +112,43 @@ def _clusters_of(rules: Iterable[Rule]) -> Iterable[ClusterKey]:
         yield from (mirror.cluster for mirror in rule.mirrors)
 
 
-def _clusters(snapshot: Snapshot, keys: Iterable[ClusterKey], servers: Servers) -> tuple[OutboundCluster, ...]:
-    found = (_cluster(snapshot, key, servers) for key in sorted(keys))
+def _clusters(
+    snapshot: Snapshot, keys: Iterable[ClusterKey], caller: Workload, servers: Servers
+) -> tuple[OutboundCluster, ...]:
+    found = (_cluster(snapshot, key, caller, servers) for key in sorted(keys))
     return tuple(cluster for cluster in found if cluster is not None)
 
 
-def _cluster(snapshot: Snapshot, key: ClusterKey, servers: Servers) -> OutboundCluster | None:
+def _cluster(snapshot: Snapshot, key: ClusterKey, caller: Workload, servers: Servers) -> OutboundCluster | None:
     service = snapshot.services.get(host_of(key.service))
     port = service.port(key.port) if service else None
     if service is None or port is None:
         return None
-    endpoints = snapshot.endpoints.get(key, ())
-    identities = snapshot.identities.get(key, ())
-    resolved_by_envoy = service.resolution is Resolution.DNS
-    behind = servers(key) if port.protocol.is_http and identities else ()
-    return OutboundCluster(
+    rule = destination_rule(snapshot, caller, service)
+    subset = rule.subset(key.subset) if rule else None
+    if key.subset and subset is None:
+        return OutboundCluster(key=key, host=service.host, protocol=port.protocol, missing=True)
+    endpoints = snapshot.endpoints.get(key.whole, ())
+    identities = snapshot.identities.get(key.whole, ())
+    behind = servers(key.whole) if port.protocol.is_http and identities else ()
+    cluster = OutboundCluster(
         key=key,
         host=service.host,
         protocol=port.protocol,
         resolution=service.resolution,
         identities=identities,
-        endpoints=tuple((item.address, item.port) for item in endpoints) if resolved_by_envoy else (),
         mixed=bool(identities) and any(not item.identity for item in endpoints),
         idle_timeout=_idle_timeout(behind, service.protection.callers.idle_timeout),
         servers=behind,
         tells_caller=service.tells_caller,
         protection=service.protection.callers,
+        labels=subset.labels if subset else (),
+        rule=subset.origin if subset else rule.origin if rule else None,
     )
+    if service.resolution is Resolution.DNS:
+        found = tuple((item.address, item.port) for item in endpoints if cluster.takes(item))
+        return replace(cluster, endpoints=found)
+    return cluster
 
 
 def _idle_timeout(servers: Sequence[ServerPort], towards_the_app: float | None) -> float:
@@ -182,7 +194,7 @@ def _gateway(snapshot: Snapshot, workload: Workload, servers: Servers) -> View:
         capture=workload.capture,
         node=workload.node,
         address=workload.address,
-        clusters=_clusters(snapshot, wanted, servers),
+        clusters=_clusters(snapshot, wanted, workload, servers),
         listeners=listeners,
         gateway=workload.gateway,
         gateway_ports=workload.gateway_ports,

@@ -9,6 +9,7 @@ from plait.snapshot.conditions import ACCEPTED, RESOLVED_REFS, Problem, checked,
 from plait.snapshot.declared import DeclaredEntry, DeclaredRoute, ParentRef
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.gateways import class_status
+from plait.snapshot.link_destinations import DESTINATION_RULE
 from plait.snapshot.link_policies import AUTHORIZATION_POLICY, PEER_AUTHENTICATION
 from plait.snapshot.link_sidecars import SIDECAR
 from plait.snapshot.links import Stage
@@ -46,6 +47,7 @@ def _write_policies(stage: Stage, dirty: Dirty) -> None:
     tables, links = stage.tables.policies, stage.links
     for kind, namespaces, tables_of in (
         (SIDECAR, dirty.sidecars, stage.tables.sidecars.sidecars),
+        (DESTINATION_RULE, dirty.destinations, stage.tables.destinations.rules),
         (PEER_AUTHENTICATION, dirty.peers, tables.peers),
         (AUTHORIZATION_POLICY, dirty.authorization, tables.authorization),
     ):

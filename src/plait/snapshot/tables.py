@@ -16,6 +16,8 @@ from plait.snapshot.attach import GATEWAY_GROUP
 from plait.snapshot.authorization import declare_authorization
 from plait.snapshot.certificates import declare_secret
 from plait.snapshot.declared import DeclaredNode
+from plait.snapshot.destination_rules import declare_destination_rule
+from plait.snapshot.destination_table import DestinationTable
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.endpoints import SERVICE_LABEL, declare_slice
 from plait.snapshot.gateway_objects import declare_class, declare_gateway, declare_grant
@@ -51,6 +53,7 @@ class Tables:
         self.gateways = GatewayTable()
         self.policies = PolicyTable()
         self.sidecars = SidecarTable()
+        self.destinations = DestinationTable()
         self._kinds: Mapping[tuple[str, str], _Put] = {
             ("", "Service"): self._service,
             ("", "Secret"): self._secret,
@@ -60,6 +63,7 @@ class Tables:
             (NETWORKING, "WorkloadEntry"): self._workload,
             (NETWORKING, "ServiceEntry"): self._entry,
             (NETWORKING, "Sidecar"): self._sidecar,
+            (NETWORKING, "DestinationRule"): self._destination_rule,
             (SECURITY, "PeerAuthentication"): self._peer,
             (SECURITY, "AuthorizationPolicy"): self._authorization,
             (GATEWAY_GROUP, "HTTPRoute"): self._route,
@@ -107,6 +111,12 @@ class Tables:
             name, resource.spec, generation=resource.generation, created=resource.created
         )
         self.sidecars.put(name, declared, dirty)
+
+    def _destination_rule(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
+        declared = resource and declare_destination_rule(
+            name, resource.spec, generation=resource.generation, created=resource.created, origin=resource.origin()
+        )
+        self.destinations.put(name, declared, dirty)
 
     def _slice(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
         document = resource.object if resource else None

@@ -5,6 +5,8 @@ keeps the certificate it was made with, so a client makes a new channel when it 
 Machines verify control by one fixed DNS name that only control's certificate has, whatever address they dial.
 """
 
+import asyncio
+import socket
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -90,20 +92,27 @@ def channel(address: str, identity: TlsIdentity | None) -> grpc.aio.Channel:
 
 
 class Channels:
-    """One shared channel to control; made anew when our certificate was renewed, the old one closed once unused."""
+    """One shared channel to control; made anew when our certificate was renewed, the old one closed once unused.
 
-    def __init__(self, address: str, identity: Callable[[], TlsIdentity | None]) -> None:
-        self._address = address
+    With several addresses it leads to the first control that answers, and to another one when that one ends.
+    """
+
+    def __init__(
+        self, addresses: str | Callable[[], Sequence[str]], identity: Callable[[], TlsIdentity | None]
+    ) -> None:
+        """`addresses` are asked again for each call: machines hear of new controls."""
+        self._addresses = addresses
         self._identity = identity
-        self._current: tuple[TlsIdentity | None, grpc.aio.Channel] | None = None
+        self._current: tuple[tuple[TlsIdentity | None, str], grpc.aio.Channel] | None = None
         self._users: dict[grpc.aio.Channel, int] = {}
 
     @asynccontextmanager
     async def lease(self) -> AsyncGenerator[grpc.aio.Channel, None]:
         """A channel that stays open as long as it is used here."""
-        identity = self._identity()
-        if self._current is None or self._current[0] != identity:
-            self._current = (identity, channel(self._address, identity))
+        given = self._addresses
+        wanted = (self._identity(), given if isinstance(given, str) else await target(given()))
+        if self._current is None or self._current[0] != wanted:
+            self._current = (wanted, channel(wanted[1], wanted[0]))
         current = self._current[1]
         self._users[current] = self._users.get(current, 0) + 1
         try:
@@ -118,6 +127,30 @@ class Channels:
         """Close every channel."""
         for opened in {*self._users, *([self._current[1]] if self._current else [])}:
             await opened.close()
+
+
+async def target(addresses: Sequence[str]) -> str:
+    """What gRPC is to connect to, for several `HOST:PORT`: it tries them in order, and takes literal addresses only."""
+    if len(addresses) == 1:
+        return addresses[0]
+    found = [address for text in addresses if (address := await _resolved(text))]
+    if not found:
+        return addresses[0]
+    if all(not address.startswith("[") for address in found):
+        return f"ipv4:{','.join(found)}"
+    mapped = [address if address.startswith("[") else "[::ffff:{}]:{}".format(*address.split(":")) for address in found]
+    return f"ipv6:{','.join(mapped)}"
+
+
+async def _resolved(text: str) -> str:
+    """A literal address and port, empty if the name is not known now."""
+    host, _, port = text.rpartition(":")
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+    except (OSError, ValueError):
+        return ""
+    literal = next((entry[4][0] for entry in found if entry[0] == socket.AF_INET), found[0][4][0])
+    return f"[{literal}]:{port}" if ":" in str(literal) else f"{literal}:{port}"
 
 
 class GrpcServer:

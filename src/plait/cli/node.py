@@ -16,7 +16,7 @@ def build_parser() -> arguments.Parser:
     """The parser of `plait node`."""
     parser = arguments.parser("node", "Run the node agent: it starts workloads and their sidecars.", EPILOG)
     parser.add_argument("--join", metavar="TOKEN", help="join a mesh; needed once, the identity is kept and renewed")
-    parser.add_argument("--control", metavar="ADDR", help="where the mesh's control plane is: HOST or HOST:PORT")
+    parser.add_argument("--control", metavar="ADDR", help="where control is: HOST or HOST:PORT[,...]")
     parser.add_argument(
         "--address", metavar="ADDR", help="where other machines reach this one (default: the way to control)"
     )

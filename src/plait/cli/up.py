@@ -30,6 +30,10 @@ KEEP_WORKLOADS = signal.SIGUSR2
 """The signal that ends the mesh's processes only: the workloads run on until the next `plait up` adopts them."""
 
 
+_PASSED = ("listen", "trust_domain", "ca_cert", "ca_key", "store", "store_ca", "store_cert", "store_key", "seal_key")
+"""Options that `plait up` passes on to control."""
+
+
 def build_parser() -> arguments.Parser:
     """The parser of `plait up`."""
     parser = arguments.parser("up", "Start a mesh on this machine: control plane and node agent.")
@@ -45,6 +49,11 @@ def add_control_options(target: argparse.ArgumentParser) -> None:
     target.add_argument("--trust-domain", metavar="T", help="the mesh's trust domain (default: cluster.local)")
     target.add_argument("--ca-cert", metavar="F", type=Path, help="certificate of your own authority (with --ca-key)")
     target.add_argument("--ca-key", metavar="F", type=Path, help="key of your own authority")
+    target.add_argument("--store", metavar="URL", help="etcd://HOST:PORT[,...]: a store that other controls share")
+    target.add_argument("--store-ca", metavar="F", type=Path, help="root certificates to verify etcd by")
+    target.add_argument("--store-cert", metavar="F", type=Path, help="certificate to show to etcd (with --store-key)")
+    target.add_argument("--store-key", metavar="F", type=Path, help="key of that certificate")
+    target.add_argument("--seal-key", metavar="F", type=Path, help="key that seals secrets in a shared store")
     target.add_argument(
         "--permissive", action="store_true", help="make a new mesh accept plaintext calls beside mutual TLS"
     )
@@ -132,7 +141,7 @@ def _announce(mesh: context.Mesh, ready_fd: int | None) -> None:
 def parts(mesh: context.Mesh, options: argparse.Namespace) -> tuple[Part, ...]:
     """The processes of a mesh, in the order of their dependence."""
     flags = list[str]()
-    for name in ("listen", "trust_domain", "ca_cert", "ca_key"):
+    for name in _PASSED:
         if (value := getattr(options, name)) is not None:
             flags += [f"--{name.replace('_', '-')}", str(value.absolute() if isinstance(value, Path) else value)]
     if options.permissive:

@@ -23,7 +23,6 @@ from plait.controlplane.rotation import Rotations
 from plait.controlplane.seed import ROOT_NAMESPACE, object_of
 from plait.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError
 from plait.identity.authority import CertificateAuthority
-from plait.identity.certificates import LEAF_LIFE
 from plait.identity.spiffe import node_id
 from plait.model.ids import Identity
 
@@ -69,7 +68,7 @@ class Machines:
         mesh_range: str,
         reached: Callable[[int], Awaitable[None]],
         held: Callable[[int], Awaitable[object]],
-        leaf_life: timedelta = LEAF_LIFE,
+        rotations: Rotations | None = None,
     ) -> None:
         self._objects = objects
         self._authority = authority
@@ -77,11 +76,12 @@ class Machines:
         self._mesh_range = mesh_range
         self._reached = reached
         self._held = held
-        self._leaf_life = leaf_life
         self.edges = Edges()
         self.restored = Restored()
+        self.controls: Callable[[], Sequence[str]] = tuple
+        """Where the controls answer machines, if there are several."""
         self.reports = MachineReports()
-        self.rotations = Rotations(objects, authority, leaf_life=leaf_life)
+        self.rotations = rotations or Rotations(objects, authority)
 
     async def admit(self, node: str, csr: str, allow: str, *, address: str, local: bool) -> Membership:
         """Make or renew a machine's membership; the caller has checked that it may join."""
@@ -124,6 +124,7 @@ class Machines:
             "signing": self.rotations.told(),
             "grants": await self._grants(),
             "gateways": await self._gateway_ports(),
+            "controls": list(self.controls()),
             "restored": self.restored.id,
             "restoredWorkloads": list(self.restored.workloads.get(node, ())),
         }
@@ -154,7 +155,7 @@ class Machines:
         machine = await self._node(node)
         self._check_allowed(machine, namespace, service_account)
         identity = Identity(trust_domain=self._trust_domain, namespace=namespace, service_account=service_account)
-        return self._authority.sign(request, str(identity), ttl=self._leaf_life)
+        return self._authority.sign(request, str(identity), ttl=self.rotations.leaf_life)
 
     async def register(self, node: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
         """Write a workload's WorkloadEntry, with the account and the services it names if they are missing."""

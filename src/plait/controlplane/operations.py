@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from fastapi import FastAPI, Request
@@ -19,10 +20,13 @@ from starlette.background import BackgroundTask
 from plait import __version__
 from plait.api.guard import is_unix
 from plait.controlplane import backup
-from plait.controlplane.machine_health import MachineReports
+from plait.controlplane.machine_health import MachineHealth
 from plait.controlplane.state import StateDirectory
 from plait.errors import ForbiddenError
-from plait.store.sqlite import SqliteStore
+from plait.store.store import KeptStore
+
+Reports = Callable[[], Awaitable[Mapping[str, MachineHealth]]]
+"""What each machine's agent last said of itself."""
 
 
 class StoreHealth(BaseModel):
@@ -49,11 +53,11 @@ class Health(BaseModel):
     version: str
     time: float
     pid: int
-    store: StoreHealth = Field(description="the store, as SQLite checks it")
+    store: StoreHealth = Field(description="the store, as SQLite checks it or as etcd is heard of")
     machines: tuple[ReportedMachine, ...] = ()
 
 
-def add_operation_routes(app: FastAPI, state: StateDirectory, store: SqliteStore, reports: MachineReports) -> None:
+def add_operation_routes(app: FastAPI, state: StateDirectory, store: KeptStore, reports: Reports) -> None:
     """Add the routes."""
 
     @app.get("/plait/v1/health")
@@ -63,13 +67,13 @@ def add_operation_routes(app: FastAPI, state: StateDirectory, store: SqliteStore
         checked = StoreHealth(
             revision=summary.revision,
             objects=summary.objects,
-            size=state.database.stat().st_size,
+            size=summary.size,
             problems=summary.problems,
         )
         now = time.time()
         machines = tuple(
             ReportedMachine(name=name, version=said.version, ahead=said.ahead, age=now - said.heard)
-            for name, said in sorted(reports.all().items())
+            for name, said in sorted((await reports()).items())
         )
         return Health(version=__version__, time=now, pid=os.getpid(), store=checked, machines=machines)
 
@@ -84,7 +88,7 @@ def add_operation_routes(app: FastAPI, state: StateDirectory, store: SqliteStore
         return FileResponse(target, media_type="application/x-tar", background=BackgroundTask(target.unlink))
 
 
-async def _taken(state: StateDirectory, store: SqliteStore) -> Path:
+async def _taken(state: StateDirectory, store: KeptStore) -> Path:
     folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=backup.STAGING, dir=state.control))
     target = folder.with_suffix(".tar")
     try:

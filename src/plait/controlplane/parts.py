@@ -3,19 +3,22 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final
 
 from plait.ads.connections import ConnectionCallbacks, Connections
 from plait.controlplane import restored
 from plait.controlplane.access import Access
 from plait.controlplane.admission import Admission
+from plait.controlplane.asking import nobody
+from plait.controlplane.cluster import Cluster
 from plait.controlplane.credentials import ServerCertificates
+from plait.controlplane.everywhere import Holders
 from plait.controlplane.machines import Machines
 from plait.controlplane.mesh import Mesh
 from plait.controlplane.objects import Objects
 from plait.controlplane.publisher import Publisher
 from plait.controlplane.reconcile import Reconciler
 from plait.controlplane.refusals import Refusals
+from plait.controlplane.rotation import Rotations
 from plait.controlplane.servers import Servers
 from plait.controlplane.state import StateDirectory
 from plait.controlplane.turns import Turns
@@ -24,10 +27,7 @@ from plait.envoy.resource_set import ResourceSet
 from plait.identity.authority import CertificateAuthority
 from plait.model.ids import ObjectName
 from plait.snapshot.build import Builder
-from plait.store.sqlite import SqliteStore
-
-HELD_WITHIN: Final = 1.0
-"""Seconds that the callers of a workload that ends have to acknowledge that."""
+from plait.store.store import KeptStore
 
 
 class Control:
@@ -36,16 +36,19 @@ class Control:
     def __init__(
         self,
         state: StateDirectory,
-        store: SqliteStore,
+        store: KeptStore,
         authority: CertificateAuthority,
         mesh: Mesh,
         *,
         leaf_life: timedelta,
+        cluster: Cluster | None = None,
     ) -> None:
+        """`cluster`: the other controls of the mesh, if there can be any."""
         self.state = state
         self.store = store
         self.authority = authority
         self.mesh = mesh
+        self.cluster = cluster
         self.admission = Admission()
         self.objects = Objects(store, self.admission.finish)
         self.builder = Builder(trust_domain=mesh.trust_domain)
@@ -68,14 +71,18 @@ class Control:
             state=self._moved,
         )
         self.connections = Connections(trust_domain=mesh.trust_domain, registered=self._registered, callbacks=callbacks)
+        self.ask = cluster.ask if cluster is not None else nobody
+        self.holders = Holders(self.publisher, self.connections, self.reconciler, self.ask)
         self.machines = Machines(
             self.objects,
             authority,
             mesh_range=mesh.address_range,
             reached=self.reconciler.reached,
-            held=self._held,
-            leaf_life=leaf_life,
+            held=self.holders.held,
+            rotations=Rotations(self.objects, authority, leaf_life=leaf_life, ask=self.ask, leads=self.leads),
         )
+        if cluster is not None:
+            self.machines.controls = cluster.addresses
         self.machines.restored = restored.load(state)
         self.access = Access(
             self.objects,
@@ -93,10 +100,9 @@ class Control:
             **self.machines.rotations.gauges(),
         }
 
-    async def _held(self, revision: int) -> None:
-        """Wait until the proxies that were sent something for that revision hold it, or time is up."""
-        await self.publisher.turns.done(revision)
-        await self.connections.settled(self.publisher.sent_since(revision), HELD_WITHIN)
+    def leads(self) -> bool:
+        """Whether this control leads the others; one that is alone does."""
+        return self.cluster is None or self.cluster.leads
 
     def _moved(self, proxy: str) -> None:
         self.refusals.note(proxy)

@@ -7,11 +7,14 @@ is kept in memory alone; after a restart of control the machines say it again wi
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from plait.ads.peer_service import Method
 from plait.api.shapes import map_at
+from plait.controlplane.asking import Ask, nobody
 from plait.controlplane.objects import Objects
 from plait.identity import rotation
 from plait.identity.authority import CertificateAuthority
@@ -22,6 +25,7 @@ from plait.identity.trust import fingerprint
 log = logging.getLogger(__name__)
 
 _EVERY: Final = 0.5
+_ASKED_WITHIN: Final = 1.0
 _ROOT_RENEWED_AT: Final = 0.9
 """The share of its life after which a root of our own is replaced without being told to."""
 _ENTRIES: Final = ("networking.istio.io", "WorkloadEntry")
@@ -40,18 +44,30 @@ class Rotations:
         *,
         leaf_life: timedelta = LEAF_LIFE,
         now: Callable[[], datetime] = utc_now,
+        ask: Ask = nobody,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`ask` asks the other controls; one of them `leads` and moves the stages."""
         self._objects = objects
         self._authority = authority
-        self._leaf_life = leaf_life
+        self.leaf_life = leaf_life
         self._now = now
-        self._held: dict[str, Mapping[str, Holding]] = {}
+        self._ask = ask
+        self._leads = leads
+        self._held: dict[str, tuple[float, Mapping[str, Any]]] = {}
 
     def report(self, node: str, holds: Mapping[str, Any]) -> None:
         """Take what a machine says that it (`machine`) and its proxies (`proxies`, by namespace/name) hold."""
-        found = {"": _holding(map_at(holds, "machine"))}
-        found |= {name: _holding(map_at(value)) for name, value in map_at(holds, "proxies").items()}
-        self._held[node] = found
+        told = {"machine": map_at(holds, "machine"), "proxies": map_at(holds, "proxies")}
+        self._held[node] = (time.time(), told)
+
+    def methods(self) -> Mapping[str, Method]:
+        """What other controls may ask of this."""
+
+        async def holdings(_body: Mapping[str, Any]) -> Mapping[str, Any]:
+            return {"held": self._held}
+
+        return {"Holdings": holdings}
 
     def told(self) -> Mapping[str, Any]:
         """What machines are told: who signs now, and in how many seconds leaves of others are to be renewed.
@@ -61,13 +77,14 @@ class Rotations:
         state = self._authority.state
         within = state.within if state.stage is not Stage.DISTRIBUTING else None
         if state.stage is Stage.REPLACING and within is None:
-            within = self._leaf_life.total_seconds() / 2
+            within = self.leaf_life.total_seconds() / 2
         return {"signer": state.signing.signer_print, "root": state.signing.root_print, "renewWithin": within}
 
     async def behind(self) -> tuple[str, ...]:
         """Who has not followed the stage, as `machine NAME` and `proxy NAMESPACE/NAME`."""
         expected = {_called(*who): who for who in await self._expected()}
-        held = {name: holding for name, (node, proxy) in expected.items() if (holding := self._of(node, proxy))}
+        told = await self._told_anywhere()
+        held = {name: told[who] for name, who in expected.items() if who in told}
         return rotation.behind(self._authority.state, expected, held)
 
     async def status(self) -> Mapping[str, Any]:
@@ -117,11 +134,22 @@ class Rotations:
         """Step for ever."""
         self._authority.tidy()
         while True:
-            await self.step()
+            if self._leads():
+                await self.step()
             await asyncio.sleep(_EVERY)
 
-    def _of(self, node: str, proxy: str) -> Holding | None:
-        return self._held.get(node, {}).get(proxy)
+    async def _told_anywhere(self) -> dict[tuple[str, str], Holding]:
+        """What every machine and proxy said last, to whichever control: by machine and proxy (empty: the machine)."""
+        newest = dict(self._held)
+        for answer in await self._ask("Holdings", {}, _ASKED_WITHIN):
+            for node, (moment, told) in answer["held"].items():
+                if node not in newest or newest[node][0] < moment:
+                    newest[node] = (moment, told)
+        found: dict[tuple[str, str], Holding] = {}
+        for node, (_, told) in newest.items():
+            found[node, ""] = _holding(told["machine"])
+            found |= {(node, name): _holding(map_at(value)) for name, value in told["proxies"].items()}
+        return found
 
     async def _expected(self) -> list[tuple[str, str]]:
         """Every machine (with an empty proxy), and every proxy with its machine.

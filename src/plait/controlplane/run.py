@@ -10,6 +10,7 @@ import grpc
 import uvloop
 
 from plait.ads.node_service import handler as node_handler
+from plait.ads.peer_service import handler as peer_handler
 from plait.ads.transport import GrpcServer, TlsIdentity, server_credentials
 from plait.aio import readiness
 from plait.aio.supervise import supervise
@@ -18,6 +19,8 @@ from plait.api.backend import Backend
 from plait.api.server import ApiServer
 from plait.controlplane import backup
 from plait.controlplane.ca_routes import add_ca_routes
+from plait.controlplane.cluster import joining
+from plait.controlplane.everywhere import Everywhere
 from plait.controlplane.extensions import add_extensions
 from plait.controlplane.memory import keep_trimmed
 from plait.controlplane.mesh import settled_mesh
@@ -32,6 +35,7 @@ from plait.controlplane.views import Views
 from plait.errors import PlaitError, RefusedError
 from plait.identity.authority import open_authority
 from plait.store.sqlite import SqliteStore
+from plait.store.store import KeptStore
 
 log = logging.getLogger(__name__)
 
@@ -40,33 +44,55 @@ async def serve(settings: ControlSettings) -> None:
     """Run until cancelled."""
     state = StateDirectory(settings.state_dir.absolute())
     state.prepare()
+    cluster = joining(settings, state)
+    if cluster is not None:
+        await cluster.take()
     mesh = settled_mesh(state, settings)
     given = (settings.ca_cert, settings.ca_key) if settings.ca_cert and settings.ca_key else None
     authority = open_authority(state.authority, mesh.trust_domain, given=given)
-    store = SqliteStore.open(state.database)
+    state.owner_token()
+    store: KeptStore = await cluster.settle(authority) if cluster else SqliteStore.open(state.database)
     backup.sweep(state)
-    control = Control(state, store, authority, mesh, leaf_life=settings.leaf_ttl)
+    control = Control(state, store, authority, mesh, leaf_life=settings.leaf_ttl, cluster=cluster)
     await seed(store, control.admission.finish, strict=not settings.permissive)
     await control.reconciler.start()
     outside = listen_address(settings.listen)
     control.certificates.issue([outside[0]] if outside else [])
-    grpc_servers = await _serve_ads(control, outside)
+    views = Views(
+        control.publisher,
+        control.connections,
+        control.machines,
+        control.objects,
+        trust_domain=control.mesh.trust_domain,
+        locate=control.builder.located,
+    )
+    everywhere = Everywhere(views, control.machines, control.ask)
+    grpc_servers = await _serve_ads(control, everywhere, outside)
     try:
-        await _serve_api(control, outside)
+        if cluster is not None:
+            host = outside[0] if outside else LOOPBACK
+            await cluster.attend(f"{host}:{control.access.ads_port}", lambda: tls_identity(control))
+        await _serve_api(control, views, everywhere, outside)
     finally:
         for server in grpc_servers:
             await server.close(0.2)
-        await store.close()
+        await (cluster or store).close()
 
 
-async def _serve_ads(control: Control, outside: tuple[str, int] | None) -> list[GrpcServer]:
+async def _serve_ads(control: Control, everywhere: Everywhere, outside: tuple[str, int] | None) -> list[GrpcServer]:
     """Start ADS on loopback and on the address given; its port is remembered."""
 
     def credentials() -> grpc.ServerCredentials:
         """New ones for each listener: they tell what changed since that listener asked last."""
         return server_credentials(lambda: tls_identity(control))
 
-    handlers = [control.connections.service.handler(), node_handler(control.machines, control.mesh.trust_domain)]
+    domain = control.mesh.trust_domain
+    asked = {**control.holders.methods(), **everywhere.methods(), **control.machines.rotations.methods()}
+    handlers = [
+        control.connections.service.handler(),
+        node_handler(control.machines, domain),
+        peer_handler(asked, domain),
+    ]
     local = GrpcServer(handlers)
     remembered = outside[1] + 1 if outside and outside[1] else control.state.remembered_port("ads")
     try:
@@ -91,27 +117,17 @@ def tls_identity(control: Control) -> TlsIdentity:
     return TlsIdentity(chain=current.chain, key=current.key, roots=control.authority.bundle)
 
 
-async def _serve_api(control: Control, outside: tuple[str, int] | None) -> None:
+async def _serve_api(control: Control, views: Views, everywhere: Everywhere, outside: tuple[str, int] | None) -> None:
     """Serve the API until the process is told to stop."""
-    views = Views(
-        control.publisher,
-        control.connections,
-        control.machines,
-        control.objects,
-        trust_domain=control.mesh.trust_domain,
-        locate=control.builder.located,
-    )
-    app = create_app(_backend(control, views))
+    app = create_app(_backend(control, views, everywhere))
     add_extensions(
         app,
-        control.reconciler,
-        control.connections,
-        control.publisher,
+        control.holders,
         bundle=lambda: control.authority.bundle,
         ads_port=lambda: control.access.ads_port,
     )
     add_ca_routes(app, control.authority, control.machines.rotations)
-    add_operation_routes(app, control.state, control.store, control.machines.reports)
+    add_operation_routes(app, control.state, control.store, everywhere.machines)
     server = ApiServer(app)
     server.add_unix(control.state.api_socket)
     host, port = _listen(control, server, outside)
@@ -135,18 +151,18 @@ async def _serve_api(control: Control, outside: tuple[str, int] | None) -> None:
     await _until_stopped(control, server)
 
 
-def _backend(control: Control, views: Views) -> Backend:
+def _backend(control: Control, views: Views, everywhere: Everywhere) -> Backend:
     """What the API asks of this process."""
     return Backend(
         store=control.store,
         authenticate=control.access.authenticate,
         admission=control.admission.admit,
         workloads=views.workloads,
-        proxies=views.proxies,
-        proxy_config=views.proxy_config,
+        proxies=everywhere.proxies,
+        proxy_config=everywhere.proxy_config,
         why=control.why.answer,
-        edges=views.edges,
-        status=views.status,
+        edges=everywhere.edges,
+        status=everywhere.status,
         join=control.access.join,
         create_token=control.access.create_token,
     )

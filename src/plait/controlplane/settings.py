@@ -49,6 +49,16 @@ class ControlSettings(BaseSettings):
     leaf_ttl: Annotated[timedelta, BeforeValidator(_leaf_life)] = Field(
         default=LEAF_LIFE, description="how long workloads' certificates live; they are renewed before half of it"
     )
+    store: str = Field(
+        default="",
+        description="etcd://HOST:PORT[,HOST:PORT...]: share this store with other controls (default: SQLite)",
+    )
+    store_ca: Path | None = Field(default=None, description="root certificates to verify etcd by")
+    store_cert: Path | None = Field(default=None, description="certificate to show to etcd")
+    store_key: Path | None = Field(default=None, description="key of that certificate")
+    seal_key: Path | None = Field(
+        default=None, description="key that seals secrets in a shared store (default: STATE/control/seal.key)"
+    )
     address_range: str | None = Field(
         default=None, description="10.N.0.0/16 that workload addresses of a new mesh come from"
     )

@@ -121,7 +121,7 @@ class Views:
 
     def gauges(self) -> Mapping[str, float]:
         """Control's own figures, for Prometheus."""
-        counts = self._counts()
+        counts = _counts(self.proxies())
         snapshot = self._publisher.snapshot
         return {
             "proxies_connected": counts.ready,
@@ -131,10 +131,10 @@ class Views:
             "workloads": len(snapshot.workloads),
         }
 
-    async def status(self) -> schemas.Status:
-        """The state of the mesh."""
+    async def status(self, proxies: Sequence[schemas.Proxy], heard: Mapping[str, float]) -> schemas.Status:
+        """The state of the mesh with these proxies; `heard` is when other controls heard of machines."""
         listing = await self._objects.store.list(group="", kind="Node")
-        nodes = tuple(self._node(item) for item in listing.items)
+        nodes = tuple(self._node(item, heard) for item in listing.items)
         local = self._local(listing.items)
         here = next((node for node in nodes if node.name == local), None)
         endpoints = self.endpoints
@@ -155,44 +155,45 @@ class Views:
             metrics=MetricsStatus(url=endpoints.metrics_url) if endpoints else MetricsStatus(),
             node=here,
             nodes=nodes,
-            proxies=self._counts(),
+            proxies=_counts(proxies),
             capture=_capture(),
-            problems=tuple(self._problems(nodes)),
+            problems=tuple(_problems(nodes, proxies)),
         )
 
     def _local(self, items: Sequence[Mapping[str, Any]]) -> str:
         marked = (item for item in items if item["metadata"].get("annotations", {}).get(LOCAL) == "true")
         return next((str(item["metadata"]["name"]) for item in marked), "")
 
-    def _node(self, item: Mapping[str, Any]) -> NodeStatus:
+    def _node(self, item: Mapping[str, Any], heard: Mapping[str, float]) -> NodeStatus:
         name = item["metadata"]["name"]
+        last = max(self._machines.edges.heard(name), heard.get(name, 0.0))
         addresses = list_at(item, "status", "addresses")
         return NodeStatus(
             name=name,
             address=str(addresses[0].get("address", "")) if addresses else "",
-            connected=time.time() - self._machines.edges.heard(name) < HEARD_WITHIN,
+            connected=time.time() - last < HEARD_WITHIN,
             cidr=str(map_at(item, "spec").get("podCIDR", "")),
         )
 
-    def _counts(self) -> ProxyCounts:
-        workloads = self._publisher.snapshot.workloads
-        states = [state for state in self._connections.states() if parse_proxy(state.proxy) in workloads]
-        return ProxyCounts(
-            ready=sum(state.connected for state in states),
-            synced=sum(state.connected and state.synced for state in states),
-            refused=sum(bool(state.refused) for state in states),
-        )
 
-    def _problems(self, nodes: Sequence[NodeStatus]) -> list[str]:
-        silent = [
-            f"machine {node.name} does not report; is its node agent running?" for node in nodes if not node.connected
-        ]
-        refusals = [
-            f"proxy {proxy.namespace}/{proxy.name} refused {item.type} {item.resource}: {item.message}"
-            for proxy in self.proxies()
-            for item in proxy.refused
-        ]
-        return silent + refusals
+def _counts(proxies: Sequence[schemas.Proxy]) -> ProxyCounts:
+    return ProxyCounts(
+        ready=sum(proxy.connected for proxy in proxies),
+        synced=sum(proxy.connected and proxy.synced for proxy in proxies),
+        refused=sum(bool(proxy.refused) for proxy in proxies),
+    )
+
+
+def _problems(nodes: Sequence[NodeStatus], proxies: Sequence[schemas.Proxy]) -> list[str]:
+    silent = [
+        f"machine {node.name} does not report; is its node agent running?" for node in nodes if not node.connected
+    ]
+    refusals = [
+        f"proxy {proxy.namespace}/{proxy.name} refused {item.type} {item.resource}: {item.message}"
+        for proxy in proxies
+        for item in proxy.refused
+    ]
+    return silent + refusals
 
 
 def _capture() -> CaptureStatus:

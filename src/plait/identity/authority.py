@@ -151,6 +151,14 @@ class CertificateAuthority:
         with self._lock:
             authority_files.sweep(self._directory, self._state)
 
+    def reload(self) -> None:
+        """Follow what another control of the mesh has put into the directory."""
+        with self._lock:
+            self._state = authority_files.load(self._directory)
+            authority_files.sweep(self._directory, self._state)
+        for listener in self.changed:
+            listener()
+
     def _become(self, state: AuthorityState, *, root: Signer | None = None) -> None:
         authority_files.save(self._directory, state, root=root)
         self._state = state

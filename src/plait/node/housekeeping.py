@@ -26,6 +26,7 @@ def mesh_changed(registry: Registry, identity: MachineIdentity) -> None:
     """Bring workloads to the mesh's new settings: trust new roots, map new ports of gateways."""
     settings = registry.context.mesh.current
     trusted = identity.trust(settings.bundle)
+    identity.hear_of(settings.controls)
     tell_who_signs(registry, identity)
     for workload in registry:
         if trusted and workload.identity is not None:

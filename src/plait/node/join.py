@@ -10,12 +10,13 @@ machine that was away while the root was replaced joins again by a new token.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import socket
 import ssl
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -33,13 +34,15 @@ from plait.node.state import NodeDirectory, read_json, write_json
 log = logging.getLogger(__name__)
 
 LOCAL_WITHIN: Final = 30.0
+MOST_OTHERS: Final = 8
+"""Controls beside the first that a machine remembers."""
 _ASK_WITHIN: Final = 10.0
 _RENEW_AGAIN: Final = "join again with a new token: plait token create --node NAME --allow NS/SA"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
-    """What control assigned to this machine. `ads_address` is where it answers, HOST:PORT."""
+    """What control assigned to this machine. `ads_address` is where it answers, HOST:PORT, `others` where others do."""
 
     node: str
     cidr: str
@@ -47,6 +50,7 @@ class Membership:
     ads_address: str
     address: str
     fingerprint: str
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +83,9 @@ def load(directory: NodeDirectory) -> Member | None:
     document = read_json(folder / "membership.json")
     try:
         identity = svid((folder / "chain.pem").read_bytes(), (folder / "key.pem").read_bytes())
-        return Member(membership=Membership(**document), identity=identity, bundle=(folder / "bundle.pem").read_bytes())
+        values: dict[str, Any] = {**document, "others": tuple(document.get("others", ()))}
+        membership = Membership(**values)
+        return Member(membership=membership, identity=identity, bundle=(folder / "bundle.pem").read_bytes())
     except (OSError, RefusedError, TypeError):
         return None
 
@@ -142,8 +148,8 @@ def _moved(kept: Member, directory: NodeDirectory, settings: NodeSettings) -> Me
     """The kept membership with control's present address; its ports may change with each start."""
     ads = str(read_json(directory.run / "endpoints.json").get("ads_address", "")) or kept.membership.ads_address
     address = settings.address or kept.membership.address
-    changed = {**asdict(kept.membership), "ads_address": ads, "address": address}
-    return Member(membership=Membership(**changed), identity=kept.identity, bundle=kept.bundle)
+    membership = replace(kept.membership, ads_address=ads, address=address)
+    return Member(membership=membership, identity=kept.identity, bundle=kept.bundle)
 
 
 async def _join_here(settings: NodeSettings, directory: NodeDirectory) -> Member:
@@ -188,9 +194,17 @@ def accepted(answer: http.Answer) -> Mapping[str, Any]:
 
 
 async def _join_there(settings: NodeSettings, directory: NodeDirectory) -> Member:
-    """Join over the network by a token."""
+    """Join over the network by a token, at the first control named that answers."""
+    *first, last = settings.controls or ("",)
+    for control in first:
+        with contextlib.suppress(UnreachableError):
+            return await _join_at(control, settings, directory)
+    return await _join_at(last, settings, directory)
+
+
+async def _join_at(control: str, settings: NodeSettings, directory: NodeDirectory) -> Member:
     token = parse_join_token(settings.join)
-    host, port = control_address(settings.control, token.api_port)
+    host, port = control_address(control, token.api_port)
     bundle = await ask(host, port, "/plait/v1/bundle", context=_unverified())
     if bundle.status != 200:
         raise RefusedError(f"{host}:{port} is no control plane of Plait (HTTP {bundle.status})", "check --control")

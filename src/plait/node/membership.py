@@ -4,12 +4,13 @@ import asyncio
 import dataclasses
 import logging
 import random
+from collections.abc import Sequence
 
 from plait.ads.transport import TlsIdentity
 from plait.errors import PlaitError
 from plait.identity.svid import new_key, signing_request, svid
 from plait.node.control_link import ControlLink
-from plait.node.join import Member, keep
+from plait.node.join import MOST_OTHERS, Member, keep
 from plait.node.renewal import RenewalTimes, again_after
 from plait.node.state import NodeDirectory
 
@@ -41,6 +42,21 @@ class MachineIdentity:
         self._tls = _tls(self.member)
         keep(self._directory, self.member)
         return True
+
+    def addresses(self) -> tuple[str, ...]:
+        """Where control answers, and where others do."""
+        return (self.member.membership.ads_address, *self.member.membership.others)
+
+    def hear_of(self, controls: Sequence[str]) -> None:
+        """Remember the controls that serve the mesh now; those known before stay known, for they may come back."""
+        first = self.member.membership.ads_address
+        known = dict.fromkeys((*controls, *self.member.membership.others))
+        others = tuple(address for address in known if address != first)[:MOST_OTHERS]
+        if others == self.member.membership.others:
+            return
+        membership = dataclasses.replace(self.member.membership, others=others)
+        self.member = dataclasses.replace(self.member, membership=membership)
+        keep(self._directory, self.member)
 
     async def renew_for_ever(self, control: ControlLink) -> None:
         """Renew when due, again and again; a machine that control no longer knows is told in the log."""

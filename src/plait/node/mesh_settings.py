@@ -40,6 +40,8 @@ class Settings:
     signing: Signing = field(default_factory=Signing)
     grants: tuple[Grant, ...] = ()
     gateways: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
+    controls: tuple[str, ...] = ()
+    """Where the controls answer machines, if there are several."""
     restored: str = ""
     """Which restore control's store comes from, empty if from none."""
     restored_workloads: tuple[str, ...] = ()
@@ -54,6 +56,7 @@ def parse(document: Mapping[str, Any]) -> Settings:
         signing=Signing.of(document.get("signing") or {}),
         grants=tuple(grant for item in document.get("grants") or () if (grant := _grant(item)) is not None),
         gateways={name: tuple(int(port) for port in listed) for name, listed in ports.items()},
+        controls=tuple(str(address) for address in document.get("controls") or ()),
         restored=str(document.get("restored") or ""),
         restored_workloads=tuple(str(name) for name in document.get("restoredWorkloads") or ()),
     )

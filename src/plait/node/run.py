@@ -56,7 +56,7 @@ async def serve(settings: NodeSettings) -> None:
     joined = await join.member(settings, directory)
     identity = MachineIdentity(await moved.followed(joined, settings, directory), directory)
     member = identity.member.membership
-    channels = Channels(member.ads_address, identity.tls)
+    channels = Channels(identity.addresses, identity.tls)
     control = ControlLink(channels)
     relay = Relay(directory=directory.cache, channels=channels)
     network, why_explicit = await asyncio.to_thread(_network, settings, directory, member.cidr)

@@ -27,7 +27,8 @@ class NodeSettings:
     join: str = ""
     """A join token; needed once, on a machine without control's own state directory."""
     control: str = ""
-    """Where control's API is, HOST or HOST:PORT: to join at, and for a member to follow control to a new address."""
+    """Where control's API is, HOST or HOST:PORT, several with commas between: to join at, and for a member to follow
+    control to a new address."""
     address: str = ""
     """Where other machines reach this one (default: the source address towards control)."""
     name: str = ""
@@ -49,6 +50,11 @@ class NodeSettings:
     def privileged(self) -> bool:
         """Whether the agent may make network namespaces."""
         return os.geteuid() == 0
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """Each control that was named."""
+        return tuple(part.strip() for part in self.control.split(",") if part.strip())
 
     @property
     def machine(self) -> str:

@@ -51,6 +51,10 @@ class Ledger:
         found.sort(key=lambda pair: pair[0])
         return Listing(items=tuple(document for _, document in found), revision=self.revision)
 
+    def items(self) -> Sequence[tuple[ObjectKey, Document]]:
+        """Every object with its key."""
+        return [pair for objects in self._kinds.values() for pair in objects.items()]
+
     def plan(self, writes: Sequence[Write]) -> tuple[Change, ...]:
         """The changes that the writes make, in order; a later write of the same key sees the earlier one."""
         changes: list[Change] = []

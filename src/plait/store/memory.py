@@ -53,8 +53,7 @@ class MemoryStore:
                 )
                 if batch:
                     yield batch
-            if position == self._ledger.revision:
-                await bell.wait()
+            await bell.wait()
 
     async def close(self) -> None:
         """Nothing to release."""

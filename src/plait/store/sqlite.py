@@ -10,17 +10,17 @@ except from the revision at which the store was closed. A backup is a copy that 
 import asyncio
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from plait.errors import RefusedError, StorageError
 from plait.store.ledger import HISTORY
 from plait.store.memory import MemoryStore
-from plait.store.store import Change, Document, ObjectKey, Write
+from plait.store.store import Change, Document, ObjectKey, Summary, Write
 
 SCHEMA = 1
 APPLICATION = 0x504C4149  # "PLAI"
@@ -33,15 +33,6 @@ CREATE TABLE objects (
 CREATE TABLE revision (number INTEGER NOT NULL);
 INSERT INTO revision VALUES (0);
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """What a store's file holds, and what SQLite finds wrong with it."""
-
-    revision: int
-    objects: int
-    problems: tuple[str, ...]
 
 
 class SqliteStore(MemoryStore):
@@ -88,7 +79,8 @@ class SqliteStore(MemoryStore):
     async def summary(self) -> Summary:
         """What the file holds and whether it is sound, as SQLite checks it; commits wait meanwhile."""
         async with self._order:
-            return await asyncio.get_running_loop().run_in_executor(self._writer, _summary, self._connection)
+            found = await asyncio.get_running_loop().run_in_executor(self._writer, _summary, self._connection)
+        return replace(found, size=self._path.stat().st_size)
 
     async def close(self) -> None:
         """Finish writing and release the file; closing twice is harmless."""
@@ -151,6 +143,21 @@ def continue_from(path: Path, revision: int) -> int:
     return int(number)
 
 
+def write_new(path: Path, objects: Iterable[tuple[ObjectKey, Document]], revision: int) -> None:
+    """Write a new store with these objects, at that revision; raises StorageError if it cannot."""
+    path.touch(mode=0o600)
+    rows = [(*_row(key), json.dumps(document, separators=(",", ":"))) for key, document in objects]
+    try:
+        with closing(_connect(path)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany("INSERT INTO objects VALUES (?, ?, ?, ?, ?)", rows)
+            connection.execute("UPDATE revision SET number = ?", (revision,))
+            connection.execute("COMMIT")
+            connection.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.Error as error:
+        raise _refusal(error, path) from error
+
+
 def _copy(connection: sqlite3.Connection, target: Path) -> None:
     target.touch(mode=0o600)
     try:
@@ -198,11 +205,15 @@ def _foreign(path: Path, version: int, application: int) -> RefusedError:
 
 
 def _statement(change: Change) -> tuple[str, tuple[str, ...]]:
-    key = (change.key.group, change.key.kind, change.key.namespace, change.key.name)
+    key = _row(change.key)
     if change.type == "DELETED":
         return "DELETE FROM objects WHERE (api_group, kind, namespace, name) = (?, ?, ?, ?)", key
     text = json.dumps(change.document, separators=(",", ":"))
     return "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?)", (*key, text)
+
+
+def _row(key: ObjectKey) -> tuple[str, str, str, str]:
+    return (key.group, key.kind, key.namespace, key.name)
 
 
 def _refusal(error: sqlite3.Error, path: Path) -> RefusedError:

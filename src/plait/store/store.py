@@ -1,11 +1,13 @@
 """What every configuration store can do: list, watch from a revision, and write sets of objects atomically.
 
-Objects are Kubernetes-shaped JSON documents. Each write gets the next revision, which is also the object's
-`metadata.resourceVersion` (as a decimal string). A commit is all or nothing and durable once it returns.
+Objects are Kubernetes-shaped JSON documents. Each commit gets a higher revision than the one before, which is also the
+`metadata.resourceVersion` of what it writes (as a decimal string); whether the writes of one commit share it depends on
+the store. A commit is all or nothing and durable once it returns.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 Document = Mapping[str, Any]
@@ -51,6 +53,16 @@ class Listing:
     revision: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a store holds, and what is wrong with it; `size` in bytes, 0 where it is kept elsewhere."""
+
+    revision: int
+    objects: int
+    problems: tuple[str, ...]
+    size: int = 0
+
+
 class Store(Protocol):
     """A configuration store."""
 
@@ -83,4 +95,16 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Finish writing and release the store."""
+        ...
+
+
+class KeptStore(Store, Protocol):
+    """A store that outlives its process."""
+
+    async def copy_to(self, target: Path) -> None:
+        """Write a copy as of one commit to a new file, as an SQLite store; raises StorageError if it cannot."""
+        ...
+
+    async def summary(self) -> Summary:
+        """What it holds, and whether it is sound."""
         ...

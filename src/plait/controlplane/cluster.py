@@ -1,0 +1,172 @@
+"""This control among the others of its mesh: with one store in etcd they share the work, and any may die.
+
+Each serves API and configuration alone. Together they have the store, what is in common beside it (`joint_secrets`),
+and one that leads: it writes statuses and moves the authority from stage to stage. What only the control knows that a
+proxy or a machine is connected to, the others ask it for (`ads.peer_service`).
+"""
+
+import asyncio
+import fcntl
+import json
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from plait.ads.peer_service import PeerClient
+from plait.ads.transport import TlsIdentity
+from plait.aio.supervise import supervise
+from plait.controlplane.joint_secrets import JointSecrets
+from plait.controlplane.settings import ControlSettings
+from plait.controlplane.state import StateDirectory
+from plait.errors import PlaitError, RefusedError
+from plait.identity.authority import CertificateAuthority
+from plait.store.etcd import EtcdStore
+from plait.store.etcd_attendance import EtcdAttendance
+from plait.store.etcd_client import EtcdClient, EtcdTls
+from plait.store.etcd_keys import Keys
+from plait.store.seal import Seal
+
+log = logging.getLogger(__name__)
+
+PREFIX: Final = "/plait"
+SCHEME: Final = "etcd://"
+ASKED_WITHIN: Final = 1.0
+"""Seconds that another control has to answer."""
+_AGAIN_AFTER: Final = 1.0
+
+
+class Cluster:
+    """The controls of a mesh. Made by `join`; `store` is there from then on."""
+
+    def __init__(self, client: EtcdClient, state: StateDirectory, seal: Seal, name: str) -> None:
+        self.attendance = EtcdAttendance(client, PREFIX, name)
+        self._client = client
+        self._state = state
+        self._lock = (state.control / "lock").open("w")
+        self._joint = JointSecrets(state, self.attendance, seal)
+        self._keys = Keys(PREFIX, seal)
+        self._authority: CertificateAuthority | None = None
+        self._peers: PeerClient | None = None
+        self._work = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.store: EtcdStore
+
+    @property
+    def leads(self) -> bool:
+        """Whether this control leads now."""
+        return self.attendance.leads
+
+    def addresses(self) -> tuple[str, ...]:
+        """Where the controls answer machines."""
+        return tuple(address for _, address in sorted(self._cards()) if address)
+
+    async def take(self) -> None:
+        """Own the state directory, and have what the other controls have in common, if there are others; a RefusedError says why that cannot be."""
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RefusedError(
+                f"another control uses {self._state.root}", "stop it first, or use another --state-dir"
+            ) from None
+        await self._joint.take()
+
+    async def settle(self, authority: CertificateAuthority) -> EtcdStore:
+        """Put in common what is new here, follow what becomes of it, and open the store."""
+        while not await self._joint.put():
+            self._joint.adopt()
+            authority.reload()
+        self._authority = authority
+        authority.changed.append(self._work.set)
+        self.attendance.changed.append(self._work.set)
+        self.store = await EtcdStore.open(self._client, keys=self._keys, owner=self.attendance.name)
+        return self.store
+
+    async def attend(self, ads_address: str, identity: Callable[[], TlsIdentity]) -> None:
+        """Let others know where this control answers machines, and serve from now on."""
+        self._peers = PeerClient(identity)
+        await self.attendance.attend(json.dumps({"ads": ads_address}).encode())
+        for name, start in (
+            ("attendance", self.attendance.follow),
+            ("lease", self.attendance.keep),
+            ("joint secrets", self._keep_joint),
+        ):
+            self._tasks.append(asyncio.create_task(supervise(name, start)))
+
+    async def ask(self, method: str, body: Mapping[str, Any], limit: float = ASKED_WITHIN) -> list[Mapping[str, Any]]:
+        """What the other controls answer; one that does not within `limit` seconds is left out."""
+        others = {name: address for name, address in self._cards() if name != self.attendance.name}
+        if self._peers is None or not others:
+            return []
+        return list((await self._peers.ask(others, method, body, limit)).values())
+
+    async def close(self) -> None:
+        """Leave the others."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.attendance.leave()
+        if self._peers is not None:
+            await self._peers.close()
+        await self.store.close()
+        await self._client.close()
+        self._lock.close()
+
+    def _cards(self) -> list[tuple[str, str]]:
+        found = [(name, json.loads(card)) for name, card in self.attendance.cards.items() if card]
+        return [(name, str(card.get("ads", ""))) for name, card in found]
+
+    async def _keep_joint(self) -> None:
+        """Put in common what changes here, and adopt what others put, for ever."""
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            await self._exchange()
+
+    async def _exchange(self) -> None:
+        authority = self._authority
+        if authority is None:
+            return
+        try:
+            while not await self._joint.put():
+                self._joint.adopt()
+                authority.reload()
+        except PlaitError as error:
+            log.warning("the authority's change is not shared with other controls yet: %s", error)
+            await asyncio.sleep(_AGAIN_AFTER)
+            self._work.set()
+
+
+def joining(settings: ControlSettings, state: StateDirectory) -> Cluster | None:
+    """What makes this control one of several, if the settings name a store in etcd; not connected yet."""
+    if not settings.store:
+        return None
+    if not settings.store.startswith(SCHEME):
+        raise RefusedError(f"--store {settings.store!r} is not known", "write etcd://HOST:PORT[,HOST:PORT...]")
+    members = [member.strip() for member in settings.store.removeprefix(SCHEME).split(",")]
+    if not all(member.rpartition(":")[0] and member.rpartition(":")[2].isdecimal() for member in members):
+        raise RefusedError(f"--store {settings.store!r}: a member is HOST:PORT", "write etcd://127.0.0.1:2379")
+    if bool(settings.store_cert) != bool(settings.store_key):
+        raise RefusedError("--store-cert and --store-key belong together", "give both, or none")
+    seal = Seal.load(settings.seal_key or state.control / "seal.key")
+    return Cluster(EtcdClient(members, _tls(settings)), state, seal, _name(state))
+
+
+def _tls(settings: ControlSettings) -> EtcdTls | None:
+    """How etcd is verified and what it is shown, if anything is said of that."""
+    files = (settings.store_ca, settings.store_cert, settings.store_key)
+    if not any(files):
+        return None
+    try:
+        roots, chain, key = (path.read_bytes() if path else None for path in files)
+    except OSError as error:
+        raise RefusedError(f"{error.filename} cannot be read: {error.strerror}", "check its name and owner") from error
+    return EtcdTls(roots=roots, chain=chain, key=key)
+
+
+def _name(state: StateDirectory) -> str:
+    """This control's name among the others, made at first use."""
+    path = state.control / "name"
+    if not path.exists():
+        state.write_private(path, secrets.token_hex(6))
+    return path.read_text().strip()

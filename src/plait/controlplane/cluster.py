@@ -62,7 +62,7 @@ class Cluster:
         return tuple(address for _, address in sorted(self._cards()) if address)
 
     async def take(self) -> None:
-        """Own the state directory, and have what the other controls have in common, if there are others; a RefusedError says why that cannot be."""
+        """Own the state directory, and have what other controls put in common; RefusedError says why that cannot be."""
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -37,3 +37,13 @@ def test_parents_of_other_controllers_are_left_alone():
     assert written["parents"][0] == theirs
     assert written["parents"][1]["parentRef"] == {"name": "reviews"}
     assert written["parents"][1]["controllerName"] == "plait.dev/gateway"
+
+
+def test_a_condition_that_is_said_no_longer_goes():
+    """A Service whose ports agree again has no word of it left; what others say of it stays."""
+    ours = {"type": "PartiallyInvalid", "status": "True"}
+    theirs = {"type": "example.com/Checked", "status": "True"}
+    quiet = Status(kind="Service", name=ObjectName(namespace="default", name="web"), generation=1)
+
+    assert status_document(quiet, {"conditions": [ours, theirs]}) == {"conditions": [theirs]}
+    assert status_document(quiet, {"conditions": [ours], "loadBalancer": {}}) == {"loadBalancer": {}}

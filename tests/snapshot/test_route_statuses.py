@@ -187,3 +187,27 @@ def test_gateway_routes_need_a_grant():
 
     builder.update([grant("shop/g", source=("HTTPRoute", "other"), target=("Service", ""))])
     assert accepted(builder, "r")["ResolvedRefs"] == ("False", "RefNotPermitted")
+
+
+FORGED: Document = {
+    "type": "RequestHeaderModifier",
+    "requestHeaderModifier": {"set": [{"name": "X-Forwarded-Client-Cert", "value": "URI=spiffe://x"}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "place"),
+    [
+        (rule(backend("v1"), filters=[FORGED]), "spec.rules[0].filters[0]"),
+        (rule(backend("v1", filters=[FORGED])), "spec.rules[0].backendRefs[0].filters[0]"),
+    ],
+    ids=["rule", "backend"],
+)
+def test_a_header_that_only_the_mesh_writes_is_told(answer: Document, place: str):
+    """The route holds, without that header, and says so."""
+    builder = built(ECHO, V1, http_route("r", [to_service("echo")], answer))
+
+    assert accepted(builder, "r") == {**OK, "PartiallyInvalid": ("True", "UnsupportedValue")}
+    message = parent(builder, "r").conditions[2].message
+    assert message.startswith(f"Dropped Rule: {place}: only the mesh writes the request header x-forwarded-client-cert")
+    assert split(frontend(builder.snapshot, "echo").rules[0]) == {"v1": 1}

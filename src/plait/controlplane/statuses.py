@@ -81,10 +81,12 @@ def status_document(status: Status, old: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(old)
     if status.parents or "parents" in old:
         result["parents"] = _parents(status, old)
-    if status.conditions:
+    if status.conditions or "conditions" in old:
         result["conditions"] = merged_conditions(
-            status.conditions, old.get("conditions", []), status.generation, others=True
+            status.conditions, list_at(old, "conditions"), status.generation, others=True
         )
+    if not result.get("conditions"):
+        result.pop("conditions", None)
     if status.listeners:
         known = {str(item.get("name")): item for item in list_at(old, "listeners")}
         result["listeners"] = [

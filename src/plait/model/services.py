@@ -51,6 +51,8 @@ class ServicePort:
     name: str = ""
     target: int | str = 0
     protocol: Protocol = Protocol.HTTP
+    asks_for_http: bool = False
+    """Whether it is HTTP because somebody said so, or a route or setting needs it; not for want of better knowledge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ from plait.snapshot.link_routes import link_frontends, resolve_routes
 from plait.snapshot.link_services import link_services
 from plait.snapshot.link_sidecars import follow_reaches, link_sidecars
 from plait.snapshot.links import Effects, Links, Stage, StatusKey
+from plait.snapshot.service_statuses import write_service_statuses
 from plait.snapshot.services import host_of
 from plait.snapshot.statuses import write_statuses
 from plait.snapshot.tables import Key, Tables
@@ -93,6 +94,7 @@ class Builder:
         link_frontends(stage, dirty)
         link_gateways(stage, dirty)
         write_statuses(stage, dirty)
+        write_service_statuses(stage, dirty)
         return self._built(stage, dirty)
 
     def located(self, origin: Origin) -> Origin:

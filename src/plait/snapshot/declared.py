@@ -71,6 +71,9 @@ class DeclaredService:
     """Whether its apps want the caller's identity in a header."""
     protection: Protection = DEFAULT
     created: float = 0.0
+    generation: int = 0
+    warned: bool = field(default=False, compare=False)
+    """Whether its stored status says that something of it is not done."""
     origin: Origin
 
     @property
@@ -172,6 +175,8 @@ class DeclaredRule:
     mirrors: tuple[BackendRef, ...]
     problems: tuple[Problem, ...] = ()
     """What of the rule cannot be done; such a rule answers 500."""
+    dropped: tuple[Problem, ...] = ()
+    """What of it is left out although the rest holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

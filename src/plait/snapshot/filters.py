@@ -4,13 +4,18 @@ What the mesh cannot do must not be skipped silently: the standard wants such re
 unsupported filter is a problem of its rule (or of its backend), which then answers 500.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from plait.envoy import names
 from plait.model.traffic import HeaderChange, PathChange, Redirect, Rewrite
 from plait.resources.gateway_api import http_filters as api
+from plait.snapshot.conditions import Problem
 from plait.snapshot.declared import NO_HEADERS
+
+OWNED: Final = frozenset((names.CALLER_HEADER,))
+"""Request headers that no route writes (`compiler.policies.headers`): apps take them for the mesh's own word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,21 @@ def backend_filters(filters: Sequence[api.HTTPRouteFilter]) -> Filters:
         step = _STEPS[item.type] if item.type in _AT_BACKENDS else _unsupported
         result = step(result, index, item)
     return result
+
+
+def left_out(filters: Sequence[api.HTTPRouteFilter], path: str) -> Iterator[Problem]:
+    """What filters at that path set and only the mesh may write: it is left out, and the rest of them holds."""
+    for index, item in enumerate(filters):
+        changes = item.request_header_modifier
+        if changes is None:
+            continue
+        written = {header.name.lower() for header in (*changes.set, *changes.add)}
+        for name in sorted(written & OWNED):
+            sentence = (
+                f"{path}.filters[{index}]: only the mesh writes the request header {name}, so what the filter gives it"
+                " is left out; name another header"
+            )
+            yield Problem(reason="UnsupportedValue", message=sentence)
 
 
 def header_change(changes: api.HTTPHeaderFilter) -> HeaderChange:

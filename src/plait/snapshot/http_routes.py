@@ -12,7 +12,7 @@ from plait.resources.gateway_api.references import BackendObjectReference, Paren
 from plait.resources.parse import Resource
 from plait.snapshot.conditions import Problem
 from plait.snapshot.declared import BackendRef, DeclaredRoute, DeclaredRule, ParentRef
-from plait.snapshot.filters import Filters, backend_filters, rule_filters
+from plait.snapshot.filters import Filters, backend_filters, left_out, rule_filters
 
 _MATCHING: Final = {
     "Exact": Matching.EXACT,
@@ -64,7 +64,14 @@ def _rule(resource: Resource, index: int, rule: api.HTTPRouteRule) -> DeclaredRu
             _mirror(item, namespace, resource.origin(f"{path}.filters[{at}]")) for at, item in filters.mirrors
         ),
         problems=tuple(_problems(path, rule, filters)),
+        dropped=tuple(_dropped(path, rule)),
     )
+
+
+def _dropped(path: str, rule: api.HTTPRouteRule) -> Iterable[Problem]:
+    yield from left_out(rule.filters, path)
+    for at, ref in enumerate(rule.backend_refs):
+        yield from left_out(ref.filters, f"{path}.backendRefs[{at}]")
 
 
 def _problems(path: str, rule: api.HTTPRouteRule, filters: Filters) -> Iterable[Problem]:

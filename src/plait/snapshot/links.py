@@ -76,6 +76,8 @@ class Links:
     """The workloads behind each host."""
     served: dict[ObjectName, set[str]] = field(default_factory=dict[ObjectName, set[str]])
     """The hosts that each workload serves."""
+    told: dict[str, ObjectName] = field(default_factory=dict[str, ObjectName])
+    """The hosts of Services that have a status, with their names."""
     ports: dict[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
     """The ports of each host's frontends."""
     policy_conditions: dict[tuple[str, str], PolicyConditions] = field(

@@ -150,6 +150,21 @@ def _fixed(item: ServerProtection) -> tuple[int, int]:
     return concurrency, item.queue if item.queue is not None else concurrency
 
 
+def needing_requests(protection: Protection, *, tells_caller: bool) -> tuple[str, ...]:
+    """The annotations of a Service that can be kept on requests only, by name."""
+    server, callers = protection.server, protection.callers
+    ejection = callers.ejection
+    wishes = {
+        asked.CALLER_IDENTITY: tells_caller,
+        f"{asked.CONCURRENCY}: adaptive": server.adaptive,
+        asked.ADMISSION_CONTROL: server.admission_control,
+        asked.MAX_REQUESTS: callers.max_requests is not None,
+        asked.RETRY_BUDGET: callers.retry_budget is not None,
+        asked.EJECT_AFTER_ERRORS: ejection is not None and ejection.gateway_errors > 0,
+    }
+    return tuple(name for name, wanted in wishes.items() if wanted)
+
+
 def reasons_for(protection: ServerProtection) -> tuple[HttpReason, ...]:
     """Why a port's requests must be looked at: the annotations that limit them."""
     found: list[HttpReason] = []

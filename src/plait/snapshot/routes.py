@@ -57,7 +57,7 @@ def resolve(route: DeclaredRoute, lookup: Lookup) -> ResolvedRoute:
         ranked=RankedRoute(name=route.name, created=route.created, rules=rules),
         references=tuple(dict.fromkeys(problem for problem in problems if problem.reason != "UnsupportedValue")),
         dropped=(
-            *(problem for rule in route.rules for problem in rule.problems),
+            *(problem for rule in route.rules for problem in (*rule.problems, *rule.dropped)),
             *(problem for problem in problems if problem.reason == "UnsupportedValue"),
         ),
     )

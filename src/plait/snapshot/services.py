@@ -16,7 +16,7 @@ from plait.resources.istio.service_entry import ServiceEntryPort, ServiceEntrySp
 from plait.resources.istio.workload_entry import WorkloadEntrySpec
 from plait.snapshot.conditions import Problem
 from plait.snapshot.declared import DeclaredEntry, DeclaredPort, DeclaredService, DeclaredWorkload, FixedEndpoint
-from plait.snapshot.protection import protection_of
+from plait.snapshot.protection import needing_requests, protection_of
 from plait.snapshot.protocols import agreed, declared_protocol, known_protocol, named_protocol
 from plait.snapshot.workloads import labels_of, selects
 
@@ -41,9 +41,18 @@ def host_of(name: ObjectName) -> str:
 
 
 def declare_service(
-    name: ObjectName, spec: core.ServiceSpec, *, annotations: Mapping[str, str], created: float, origin: Origin
+    name: ObjectName,
+    spec: core.ServiceSpec,
+    *,
+    annotations: Mapping[str, str],
+    order: tuple[int, float],
+    origin: Origin,
+    warned: bool = False,
 ) -> DeclaredService:
-    """The service that a Service declares."""
+    """The service that a Service declares; `order` is its generation and its time of creation.
+
+    `warned` says that its stored status tells of something that is not done.
+    """
     alias = spec.type == "ExternalName"
     headless = spec.cluster_ip == _HEADLESS
     return DeclaredService(
@@ -60,7 +69,9 @@ def declare_service(
         fixed=(FixedEndpoint(address=spec.external_name),) if alias else (),
         tells_caller=traffic_annotations.tells_caller(annotations),
         protection=protection_of(annotations, origin),
-        created=created,
+        created=order[1],
+        generation=order[0],
+        warned=warned,
         origin=origin,
     )
 
@@ -187,16 +198,7 @@ def link(
         name=declared.name,
         host=declared.host,
         address=declared.address,
-        ports=tuple(
-            ServicePort(
-                number=port.number,
-                name=port.name,
-                target=port.target,
-                protocol=port.protocol or _protocol(declared, port, attached=attached(port), members=members),
-            )
-            for port in declared.ports
-            if port.tcp
-        ),
+        ports=tuple(_linked(declared, port, attached, members) for port in declared.ports if port.tcp),
         selector=declared.selector,
         headless=declared.headless,
         external=declared.external,
@@ -205,6 +207,23 @@ def link(
         tells_caller=declared.tells_caller,
         protection=declared.protection,
         origin=declared.origin,
+    )
+
+
+def _linked(
+    declared: DeclaredService,
+    port: DeclaredPort,
+    attached: Callable[[DeclaredPort], bool],
+    members: Sequence[DeclaredWorkload],
+) -> ServicePort:
+    protocol = port.protocol or _protocol(declared, port, attached=attached(port), members=members)
+    wanted = bool(needing_requests(declared.protection, tells_caller=declared.tells_caller))
+    return ServicePort(
+        number=port.number,
+        name=port.name,
+        target=port.target,
+        protocol=protocol,
+        asks_for_http=protocol.is_http and (port.protocol is not None or wanted or attached(port)),
     )
 
 

@@ -15,6 +15,7 @@ from plait.resources.parse import Resource
 from plait.snapshot.attach import GATEWAY_GROUP
 from plait.snapshot.authorization import declare_authorization
 from plait.snapshot.certificates import declare_secret
+from plait.snapshot.conditions import PARTIALLY_INVALID
 from plait.snapshot.declared import DeclaredNode
 from plait.snapshot.destination_rules import declare_destination_rule
 from plait.snapshot.destination_table import DestinationTable
@@ -90,8 +91,9 @@ class Tables:
             name,
             resource.spec,
             annotations=resource.annotations,
-            created=resource.created,
+            order=(resource.generation, resource.created),
             origin=resource.origin(),
+            warned=_says(resource.document, PARTIALLY_INVALID),
         )
         self.services.put_service(name, declared, dirty)
 
@@ -178,6 +180,14 @@ def _allocated(document: Mapping[str, Any]) -> Mapping[str, str]:
     items = cast("list[Any]", listed) if isinstance(listed, list) else []
     given = (cast("Mapping[str, Any]", item) for item in items if isinstance(item, Mapping))
     return {str(item.get("host")): str(item.get("value", "")) for item in given}
+
+
+def _says(document: Mapping[str, Any], condition: str) -> bool:
+    """Whether the stored status has a condition of that type."""
+    status = cast("Mapping[str, Any]", document.get("status") or {})
+    listed = status.get("conditions")
+    items = cast("list[Any]", listed) if isinstance(listed, list) else []
+    return any(isinstance(item, Mapping) and cast("Mapping[str, Any]", item).get("type") == condition for item in items)
 
 
 def _node(resource: Resource) -> DeclaredNode:

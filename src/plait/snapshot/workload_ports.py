@@ -15,19 +15,27 @@ from plait.snapshot.services import registered_protocol, target_number
 
 
 def app_ports(snapshot: Snapshot, workload: Workload) -> Mapping[int, Protocol]:
-    """What each port of the app speaks; where a registration and services disagree, what suits all."""
+    """What each port of the app speaks; where a registration and services disagree, what suits all.
+
+    But it is HTTP if a service says so: as TCP its sidecar would hand over what callers of another service write, be it
+    the header that names the caller, and would hold no request back. The Services' statuses tell of it.
+    """
     said: dict[int, list[Protocol | None]] = {
         port.number: [registered_protocol(workload, port.number)] for port in workload.ports
     }
+    http: set[int] = set()
     for host in snapshot.serving.get(workload.name, ()):
         service = snapshot.services[host]
         for port in service.ports:
             number = target_number(service, port, workload)
             if number is not None:
                 said.setdefault(number, []).append(port.protocol)
+                http.update((number,) if port.asks_for_http else ())
     reach = snapshot.reaches.get(workload.name)
     for number, _ in reach.app_ports if reach else ():
         said.setdefault(number, [])
+    for number in http:
+        said[number] = [protocol for protocol in said[number] if protocol and protocol.is_http]
     return {number: agreed(said[number]) or known_protocol(number) for number in sorted(said)}
 
 

@@ -57,10 +57,17 @@ def _checked(destination: Destination, clusters: Targets) -> Destination:
 def _direct(message: route_components_pb2.Route, status: int, body: bytes | None) -> None:
     message.direct_response.status = status
     if body:
-        message.direct_response.body.inline_bytes = body
+        message.direct_response.body.CopyFrom(_source(body))
     elif body is None and status >= 500:
         text = "plait: this rule has no backend that can be used; see the route's status\n"
         message.direct_response.body.CopyFrom(base_pb2.DataSource(inline_string=text))
+
+
+def _source(body: bytes) -> base_pb2.DataSource:
+    try:
+        return base_pb2.DataSource(inline_string=body.decode())
+    except UnicodeDecodeError:
+        return base_pb2.DataSource(inline_bytes=body)
 
 
 def _redirect(message: route_components_pb2.RedirectAction, redirect: Redirect, rule: Rule, port: int) -> None:

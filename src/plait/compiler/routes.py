@@ -63,7 +63,8 @@ def configuration(name: str, virtual_hosts: Iterable[route_components_pb2.Virtua
 def _admit_bodies(message: route_pb2.RouteConfiguration) -> None:
     """Envoy refuses answers of its own beyond 4 KiB unless told otherwise."""
     routes = (route for host in message.virtual_hosts for route in host.routes)
-    longest = max((len(route.direct_response.body.inline_bytes) for route in routes), default=0)
+    bodies = (route.direct_response.body for route in routes)
+    longest = max((len(body.inline_bytes or body.inline_string.encode()) for body in bodies), default=0)
     if longest > _DEFAULT_BODY:
         message.max_direct_response_body_size_bytes.CopyFrom(proto.number(longest))
 

@@ -98,7 +98,8 @@ def _of(route: route_components_pb2.Route, authority: str, headers: Headers) -> 
     kind = route.WhichOneof("action")
     if kind == "direct_response":
         body = route.direct_response.body
-        return Action(status=route.direct_response.status, body=body.inline_string or body.inline_bytes.decode())
+        text = body.inline_string or body.inline_bytes.decode(errors="replace")
+        return Action(status=route.direct_response.status, body=text)
     if kind == "redirect":
         scheme = header(headers, "x-forwarded-proto") or "http"
         location = _location(route.redirect, route.match, f"{scheme}://{authority}{path}")

@@ -181,7 +181,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostRules:
-    """The rules of one VirtualService for a frontend, and the namespaces that see them (empty for all)."""
+    """The rules of one VirtualService for a frontend, and the namespaces that see them (empty for all).
+
+    One without any rule for a caller is as if it were not there for that caller.
+    """
 
     namespaces: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
@@ -219,8 +222,9 @@ class Frontend:
         if self.attached:
             return self.rules, True
         for item in self.host_rules:
-            if not item.namespaces or namespace in item.namespaces:
-                return tuple(_for_caller(item.rules, namespace, labels)), True
+            chosen = tuple(_for_caller(item.rules, namespace, labels))
+            if chosen and (not item.namespaces or namespace in item.namespaces):
+                return chosen, True
         return self.rules, False
 
     def l4_rules_for(self, namespace: str) -> tuple[tuple[L4Rule, ...], bool]:

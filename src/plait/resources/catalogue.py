@@ -16,6 +16,7 @@ from plait.resources.istio.destination_rule import DestinationRule
 from plait.resources.istio.peer_authentication import PeerAuthentication
 from plait.resources.istio.service_entry import ServiceEntry
 from plait.resources.istio.sidecar import Sidecar
+from plait.resources.istio.virtual_service import VirtualService
 from plait.resources.istio.workload_entry import WorkloadEntry
 from plait.resources.kind import Column, Kind
 
@@ -212,6 +213,20 @@ ISTIO_KINDS = (
         categories=("istio-io", "networking-istio-io"),
         columns=(
             Column(name="Host", path=".spec.host", description="The name of a service from the service registry"),
+            AGE,
+        ),
+    ),
+    Kind(
+        group=NETWORKING,
+        versions=("v1", "v1beta1", "v1alpha3"),
+        kind="VirtualService",
+        plural="virtualservices",
+        short_names=("vs",),
+        model=VirtualService,
+        categories=("istio-io", "networking-istio-io"),
+        columns=(
+            Column(name="Gateways", path=".spec.gateways", description="Gateways and sidecars that get the routes"),
+            Column(name="Hosts", path=".spec.hosts", description="Hosts that the rules are for"),
             AGE,
         ),
     ),

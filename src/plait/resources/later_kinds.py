@@ -5,7 +5,6 @@ from plait.resources.gateway_api.grpc_route import GRPCRoute
 from plait.resources.gateway_api.l4_routes import TCPRoute, TLSRoute
 from plait.resources.istio.request_authentication import RequestAuthentication
 from plait.resources.istio.telemetry import Telemetry
-from plait.resources.istio.virtual_service import VirtualService
 from plait.resources.kind import Column, Kind
 from plait.resources.meta import KubernetesObject
 
@@ -48,17 +47,6 @@ LATER_KINDS = (
     _later(TLSRoute, GATEWAY, "tlsroutes", versions=("v1", "v1alpha3", "v1alpha2")),
     _later(TCPRoute, GATEWAY, "tcproutes", versions=("v1", "v1alpha2")),
     _later(BackendTLSPolicy, GATEWAY, "backendtlspolicies", "btlspolicy", versions=("v1", "v1alpha3")),
-    _later(
-        VirtualService,
-        "networking.istio.io",
-        "virtualservices",
-        "vs",
-        columns=(
-            Column(name="Gateways", path=".spec.gateways", description="Gateways and sidecars that get the routes"),
-            Column(name="Hosts", path=".spec.hosts", description="Hosts that the rules are for"),
-            _AGE,
-        ),
-    ),
     _later(RequestAuthentication, "security.istio.io", "requestauthentications", "ra"),
     _later(Telemetry, "telemetry.istio.io", "telemetries", "telemetry"),
 )

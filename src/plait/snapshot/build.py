@@ -32,6 +32,7 @@ from plait.snapshot.link_policies import link_policies
 from plait.snapshot.link_routes import link_frontends, resolve_routes
 from plait.snapshot.link_services import link_services
 from plait.snapshot.link_sidecars import follow_reaches, link_sidecars
+from plait.snapshot.link_virtual_services import follow_virtual_services
 from plait.snapshot.links import Effects, Links, Stage, StatusKey
 from plait.snapshot.service_statuses import write_service_statuses
 from plait.snapshot.services import host_of
@@ -88,6 +89,7 @@ class Builder:
         follow_reaches(stage, dirty, root_namespace=self._snapshot.root_namespace)
         follow_security(stage, dirty, root_namespace=self._snapshot.root_namespace)
         follow_services(stage, dirty)
+        follow_virtual_services(stage, dirty)
         follow_routes(stage, dirty)
         resolve_routes(stage, dirty)
         link_services(stage, dirty)

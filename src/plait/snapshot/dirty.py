@@ -47,6 +47,10 @@ class Dirty:
     """Namespaces whose DestinationRules are merged again, with the hosts of those that changed."""
     addresses: set[str] = field(default_factory=set[str])
     """Workload addresses whose holder is looked up again."""
+    virtual: set[ObjectName] = field(default_factory=set[ObjectName])
+    """VirtualServices whose rules are linked and whose status is written again."""
+    virtual_hosts: set[str] = field(default_factory=set[str])
+    """Hosts and wildcards of VirtualServices whose frontends are put together again."""
     ranges: bool = False
     """Whether the address ranges of machines changed."""
 

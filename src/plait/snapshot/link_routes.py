@@ -12,6 +12,7 @@ from plait.model.traffic import ClusterKey, Frontend, Rule
 from plait.snapshot.attach import is_gateway, is_service, takes
 from plait.snapshot.declared import DeclaredPort, DeclaredService
 from plait.snapshot.dirty import Dirty
+from plait.snapshot.link_virtual_services import host_rules
 from plait.snapshot.links import Stage
 from plait.snapshot.precedence import ordered
 from plait.snapshot.routes import Lookup, ResolvedRoute, resolve
@@ -82,6 +83,7 @@ def _frontend(stage: Stage, service: Service, declared: DeclaredService, port: S
             (namespace, _rules(route for route in routes if route.route.name.namespace == namespace))
             for namespace in consumers
         ),
+        host_rules=tuple(host_rules(stage, service.host, port)),
     )
 
 

@@ -91,7 +91,7 @@ def _frontends(snapshot: Snapshot, service: Service, workload: Workload) -> Iter
     spellings = aliases(service, workload.name.namespace)
     for port in service.ports if reachable else ():
         frontend = snapshot.frontends[service.host, port.number]
-        rules, closed = frontend.rules_for(workload.name.namespace)
+        rules, closed = frontend.rules_for(workload.name.namespace, workload.labels)
         yield OutboundFrontend(
             service=service.name,
             host=service.host,

@@ -14,6 +14,8 @@ from plait.snapshot.link_policies import AUTHORIZATION_POLICY, PEER_AUTHENTICATI
 from plait.snapshot.link_sidecars import SIDECAR
 from plait.snapshot.links import Stage
 from plait.snapshot.routes import ResolvedRoute
+from plait.snapshot.virtual_services import KIND as VIRTUAL_SERVICE
+from plait.snapshot.virtual_statuses import virtual_service_status
 
 HTTP_ROUTE = "HTTPRoute"
 GATEWAY = "Gateway"
@@ -40,6 +42,9 @@ def write_statuses(stage: Stage, dirty: Dirty) -> None:
     for name in dirty.entries:
         entry = tables.services.entries.get(name)
         statuses.put((SERVICE_ENTRY, name), _entry_status(stage, entry) if entry else None)
+    for name in dirty.virtual:
+        virtual = tables.virtual_services.find(name)
+        statuses.put((VIRTUAL_SERVICE, name), virtual_service_status(stage, virtual) if virtual else None)
     _write_policies(stage, dirty)
 
 

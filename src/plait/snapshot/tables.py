@@ -31,6 +31,8 @@ from plait.snapshot.service_table import ServiceTable
 from plait.snapshot.services import declare_entry, declare_service
 from plait.snapshot.sidecar_table import SidecarTable
 from plait.snapshot.sidecars import declare_sidecar
+from plait.snapshot.virtual_service_table import VirtualServiceTable
+from plait.snapshot.virtual_services import declare_virtual_service
 from plait.snapshot.workload_table import WorkloadTable
 from plait.snapshot.workloads import declare_workload
 
@@ -55,6 +57,7 @@ class Tables:
         self.policies = PolicyTable()
         self.sidecars = SidecarTable()
         self.destinations = DestinationTable()
+        self.virtual_services = VirtualServiceTable()
         self._kinds: Mapping[tuple[str, str], _Put] = {
             ("", "Service"): self._service,
             ("", "Secret"): self._secret,
@@ -65,6 +68,7 @@ class Tables:
             (NETWORKING, "ServiceEntry"): self._entry,
             (NETWORKING, "Sidecar"): self._sidecar,
             (NETWORKING, "DestinationRule"): self._destination_rule,
+            (NETWORKING, "VirtualService"): self._virtual_service,
             (SECURITY, "PeerAuthentication"): self._peer,
             (SECURITY, "AuthorizationPolicy"): self._authorization,
             (GATEWAY_GROUP, "HTTPRoute"): self._route,
@@ -119,6 +123,10 @@ class Tables:
             name, resource.spec, generation=resource.generation, created=resource.created, origin=resource.origin()
         )
         self.destinations.put(name, declared, dirty)
+
+    def _virtual_service(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
+        declared = declare_virtual_service(resource, resource.spec) if resource else None
+        self.virtual_services.put(name, declared, dirty)
 
     def _slice(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
         document = resource.object if resource else None

@@ -1,5 +1,7 @@
 """What a VirtualService does with HTTP requests: redirect, answer, rewrite, retry, fail, mirror, CORS."""
 
+import base64
+import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -7,13 +9,35 @@ from pydantic import Field
 
 from plait.resources.formats import IstioDuration
 from plait.resources.istio.matches import Destination, Names, Percent, StringMatch
-from plait.resources.schema import Boolean, Finding, Integer, Model, Port, broken_regex, choice, when
+from plait.resources.schema import Boolean, Finding, Model, Port, broken_regex, choice, when
 
 _RETRY_ON = frozenset(
     {"5xx", "gateway-error", "reset", "reset-before-request", "connect-failure", "envoy-ratelimited"}
     | {"retriable-4xx", "refused-stream", "retriable-status-codes", "retriable-headers", "http3-post-connect-failure"}
     | {"cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable"}
 )
+
+_GRPC_NAMES = (
+    "OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED"
+    " RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS"
+    " UNAUTHENTICATED"
+)
+_GRPC_CODES = {name: code for code, name in enumerate(_GRPC_NAMES.split())}
+_GROUPS = re.compile(r"\\(\\|[0-9])")
+_NOT_SYNTAX = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]")
+_GROUP = re.compile(r"\((?!\?)|\(\?P?<")
+_LONGEST_BODY = 1024 * 1024
+
+
+def grpc_code(text: str) -> int:
+    """The number of a gRPC status written as name or number; -1 for what is none."""
+    number = int(text) if text.isdecimal() else _GRPC_CODES.get(text, -1)
+    return number if number < len(_GRPC_CODES) else -1
+
+
+def _groups_in(pattern: str) -> int:
+    """How many groups of an expression have a number."""
+    return len(_GROUP.findall(_NOT_SYNTAX.sub("", pattern)))
 
 
 class HTTPRedirect(Model):
@@ -51,6 +75,13 @@ class HTTPBody(Model):
     def broken(self) -> Iterator[Finding]:
         """It is given in one way."""
         yield from choice(("string", self.string is not None), ("bytes", self.bytes is not None))
+        length = len((self.string or "").encode())
+        if self.bytes is not None:
+            try:
+                length = len(base64.b64decode(self.bytes, validate=True))
+            except ValueError:
+                yield from when(True, f'Invalid value: "{self.bytes[:20]}": must be base64', "bytes")
+        yield from when(length > _LONGEST_BODY, "the response body must be under 1MB")
 
 
 class HTTPDirectResponse(Model):
@@ -82,6 +113,13 @@ class RegexRewrite(Model):
     def broken(self) -> Iterator[Finding]:
         """The expression is RE2's."""
         yield from broken_regex(self.match, "match")
+        yield from when(not self.match, "match can not be empty", "match")
+        highest = max((int(found) for found in _GROUPS.findall(self.rewrite) if found != "\\"), default=0)
+        stray = "\\" in _GROUPS.sub("", self.rewrite)
+        missing = highest > _groups_in(self.match) or stray
+        yield from when(
+            missing, f'Invalid value: "{self.rewrite}": refers to a group that match does not have', "rewrite"
+        )
 
 
 class HTTPRewrite(Model):
@@ -152,7 +190,7 @@ class Delay(Model):
     """How long."""
     exponential_delay: IstioDuration | None = None
     """Not implemented."""
-    percent: Integer | None = None
+    percent: Annotated[int, Field(strict=True, ge=0, le=100)] | None = None
     """Old form of percentage."""
     percentage: Percent | None = None
     """Share of requests; none if left out."""
@@ -182,6 +220,8 @@ class Abort(Model):
             ("grpcStatus", self.grpc_status is not None),
             ("http2Error", self.http2_error is not None),
         )
+        unknown = self.grpc_status is not None and grpc_code(self.grpc_status) < 0
+        yield from when(unknown, f'Invalid value: "{self.grpc_status}": unknown gRPC status', "grpcStatus")
 
 
 class HTTPFaultInjection(Model):

@@ -1,0 +1,62 @@
+"""Linking VirtualServices: what is marked when one changes, and the rules that they give to a frontend.
+
+A host belongs to the VirtualService that names it most exactly, of several to the oldest one that the caller's
+namespace sees; they are not merged at sidecars. Where a route of Gateway API is attached to the frontend, it decides
+alone (ADR 24).
+"""
+
+from collections.abc import Iterator
+
+from plait.model.services import ServicePort
+from plait.model.traffic import HostRules
+from plait.snapshot.attach import is_service
+from plait.snapshot.dirty import Dirty
+from plait.snapshot.links import Stage
+from plait.snapshot.services import host_of, service_host
+from plait.snapshot.virtual_delegates import expanded
+from plait.snapshot.virtual_rules import Lookup, Place, rules_at
+from plait.snapshot.virtual_service_table import ANY, includes
+
+
+def follow_virtual_services(stage: Stage, dirty: Dirty) -> None:
+    """Mark the frontends of all hosts whose rules may differ, and the VirtualServices that compete for them."""
+    table, owners = stage.tables.virtual_services, stage.tables.services.owners
+    for host in {host_of(name) for name in dirty.shapes}:
+        dirty.virtual.update(table.sending_to(host))
+        dirty.virtual.update(item.name for item in table.for_host(host))
+    for name in dirty.virtual:
+        declared = table.find(name)
+        dirty.virtual_hosts.update(declared.all_hosts if declared else ())
+    hosts = {pattern for pattern in dirty.virtual_hosts if pattern in owners}
+    for pattern in dirty.virtual_hosts:
+        if pattern.startswith(ANY):
+            hosts.update(host for host in owners if includes(pattern, host))
+    dirty.frontends.update(hosts)
+    for host in hosts:
+        dirty.answers.update(stage.tables.routes.attached_to(("", "Service", owners[host].name)))
+    hosts.update(service_host(reference[2]) for reference in dirty.parents if is_service(reference))
+    for host in hosts:
+        dirty.virtual.update(item.name for item in table.for_host(host))
+
+
+def lookup_of(stage: Stage) -> Lookup:
+    """What destinations lead to."""
+    return Lookup(service=stage.tables.services.owners.get)
+
+
+def host_rules(stage: Stage, host: str, port: ServicePort) -> Iterator[HostRules]:
+    """The rules of each VirtualService for that port of a host, those that are asked first in front."""
+    if not port.protocol.is_http:
+        return
+    table, place, lookup = stage.tables.virtual_services, Place(port=port.number), lookup_of(stage)
+    for declared in table.for_host(host):
+        routes = expanded(declared, table.find, _ignore)
+        rules = rules_at(routes, place, lookup, gateways=declared.gateways)
+        if rules and declared.exports != frozenset():
+            yield HostRules(namespaces=tuple(sorted(declared.exports or ())), rules=rules)
+            if declared.exports is None and not all(rule.callers for rule in rules):
+                return
+
+
+def _ignore(sentence: str) -> None:
+    """Sentences are for the status."""

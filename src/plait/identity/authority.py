@@ -214,8 +214,7 @@ def open_authority(
 
     A given authority with a root that is trusted already replaces that root's signer. One that was itself replaced
     since is left aside, for whoever starts control may give it for ever. With any other root it is refused, unless the
-    present root has ended: then it is replaced at once, since nothing that it signed is valid any more. A root that
-    was being handed out meanwhile takes its place.
+    present root has ended: then it is replaced at once, by one that was being handed out, if any.
     """
     spiffe.trust_domain(trust_domain)
     private_directory(directory)

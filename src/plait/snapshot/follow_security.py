@@ -9,12 +9,16 @@ from plait.model.security import MutualTlsMode
 from plait.model.services import Workload, WorkloadKind
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.follow import hosts_of
+from plait.snapshot.link_policies import PEER_AUTHENTICATION
 from plait.snapshot.links import Links, PlaintextPorts, Stage
-from plait.snapshot.peer_authentication import mutual_tls
+from plait.snapshot.peer_authentication import mutual_tls, selecting
 
 
 def follow_security(stage: Stage, dirty: Dirty, *, root_namespace: str) -> None:
-    """Mark the services of workloads whose ports came to take plaintext only, or mutual TLS again."""
+    """Mark the services of workloads whose ports came to take plaintext only, or mutual TLS again.
+
+    Namespaces with policies that are not in force for a workload that they choose are marked: their statuses say so.
+    """
     links, workloads = stage.links, stage.tables.workloads.workloads
     concerned = set(dirty.former)
     if dirty.peers:
@@ -22,6 +26,8 @@ def follow_security(stage: Stage, dirty: Dirty, *, root_namespace: str) -> None:
         concerned.update(name for name in workloads if everywhere or name.namespace in dirty.peers)
     for name in concerned:
         declared = workloads.get(name)
+        choosing = _choosing(links, declared.workload, root_namespace) if declared else ()
+        dirty.peers.update(links.overlaps.put(PEER_AUTHENTICATION, name, choosing))
         ports = _plaintext_ports(links, declared.workload, root_namespace) if declared else None
         if ports == links.plaintext.get(name):
             continue
@@ -29,6 +35,12 @@ def follow_security(stage: Stage, dirty: Dirty, *, root_namespace: str) -> None:
         if declared is not None:
             dirty.hosts.update(hosts_of(stage, declared.workload))
             stage.effects.hosts.add(declared.workload.address)
+
+
+def _choosing(links: Links, workload: Workload, root_namespace: str) -> tuple[ObjectName, ...]:
+    namespace = workload.name.namespace
+    own = links.peers.get(namespace) if namespace != root_namespace else None
+    return selecting(own or (), workload.labels)
 
 
 def takes_plaintext(links: Links, workload: Workload, port: int) -> bool:

@@ -26,7 +26,10 @@ def link_sidecars(stage: Stage, dirty: Dirty) -> None:
 
 
 def follow_reaches(stage: Stage, dirty: Dirty, *, root_namespace: str) -> None:
-    """Find the reach of every workload that changed, or whose namespace's Sidecars did."""
+    """Find the reach of every workload that changed, or whose namespace's Sidecars did.
+
+    Namespaces with Sidecars that are not in force for a workload of their own are marked: their statuses say so.
+    """
     links, workloads = stage.links, stage.tables.workloads.workloads
     concerned = set(dirty.former)
     if dirty.sidecars:
@@ -41,6 +44,8 @@ def follow_reaches(stage: Stage, dirty: Dirty, *, root_namespace: str) -> None:
         declared, former = workloads.get(name), reaches.get(name)
         reach = chooser.reach_of(declared.workload) if declared else None
         reaches.put(name, reach)
+        choosing = chooser.selecting(declared.workload) if declared else ()
+        dirty.sidecars.update(links.overlaps.put(SIDECAR, name, choosing))
         if declared and _app_ports(former) != _app_ports(reach):
             stage.effects.hosts.add(declared.workload.address)
             stage.effects.workloads.add(name)

@@ -13,6 +13,7 @@ from plait.model.snapshot import Condition, PeerAuthentication, SelectedPolicy, 
 from plait.model.traffic import ClusterKey, Frontend
 from plait.snapshot.declared import DeclaredWorkload
 from plait.snapshot.gateways import LinkedGateway
+from plait.snapshot.overlaps import Overlaps
 from plait.snapshot.routes import ResolvedRoute
 from plait.snapshot.tables import Tables
 from plait.snapshot.versioned import Versioned
@@ -76,6 +77,8 @@ class Links:
     """The workloads behind each host."""
     served: dict[ObjectName, set[str]] = field(default_factory=dict[ObjectName, set[str]])
     """The hosts that each workload serves."""
+    overlaps: Overlaps = field(default_factory=Overlaps)
+    """The policies that choose a workload beside the one in force."""
     told: dict[str, ObjectName] = field(default_factory=dict[str, ObjectName])
     """The hosts of Services that have a status, with their names."""
     ports: dict[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])

@@ -2,8 +2,9 @@
 
 Istio's order: the workload's own policy (one with a selector), then its namespace's, then the mesh's (root namespace),
 then PERMISSIVE; UNSET passes on to the next. `portLevelMtls` names ports of the workload and needs a selector. Of two
-policies for the same workloads the older one is in force and the other gets a condition. A policy with a selector in
-the root namespace has no effect (the proto contradicts itself; Istio's code ignores it), and says so.
+policies for the same workloads the older one is in force and the other gets a condition; also where their selectors
+differ and both choose a workload. A policy with a selector in the root namespace has no effect (the proto contradicts
+itself; Istio's code ignores it), and says so.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -62,6 +63,11 @@ def _problem(policy: PeerAuthentication, older: ObjectName, *, root: bool) -> Pr
     scope = "selects the same workloads" if policy.selector else "is for the whole namespace too"
     sentence = f"PeerAuthentication {older} {scope} and is older, so it is in force; delete one of the two"
     return Problem(reason="Conflicted", message=sentence)
+
+
+def selecting(policies: Iterable[PeerAuthentication], labels: Labels) -> tuple[ObjectName, ...]:
+    """The policies of a namespace whose selectors choose a workload with these labels, the one in force first."""
+    return tuple(item.name for item in policies if item.selector and selects(item.selector, labels))
 
 
 def mutual_tls(

@@ -3,10 +3,11 @@
 Istio's order: the oldest Sidecar of the workload's namespace whose selector chooses it, then the oldest of the
 namespace without a selector, then the root namespace's without one; never two together. Gateways have none. Of two for
 the same workloads the older is in force and the other gets a condition. What of a Sidecar is not done (its own
-listeners, limits of connections, an egress proxy) is said in its condition PartiallyInvalid and changes nothing else.
+listeners, limits of connections, an egress proxy) is said in its condition PartiallyInvalid and changes nothing else;
+so is a workload that an older one with another selector chooses too.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from plait.model.ids import ObjectName
@@ -107,12 +108,20 @@ class Chooser:
         """What the Sidecar that is in force for a workload lets it call; None without one."""
         if workload.kind is WorkloadKind.GATEWAY:
             return None
+        return next((item.reach for item in self._choosing(workload)), self._root)
+
+    def selecting(self, workload: Workload) -> tuple[ObjectName, ...]:
+        """The Sidecars whose selectors choose a workload, the one in force first."""
+        if workload.kind is WorkloadKind.GATEWAY:
+            return ()
+        return tuple(item.reach.sidecar for item in self._choosing(workload) if item.selector is not None)
+
+    def _choosing(self, workload: Workload) -> Iterator[SelectedReach]:
         own = self._sidecars.get(workload.name.namespace, ())
         index = self._index(workload.name.namespace, own)
         for number in sorted(number for label in (None, *workload.labels) for number in index.get(label, ())):
             if selects(own[number].selector or (), workload.labels):
-                return own[number].reach
-        return self._root
+                yield own[number]
 
     def _index(self, namespace: str, sidecars: Sequence[SelectedReach]) -> dict[tuple[str, str] | None, list[int]]:
         found = self._indexes.get(namespace)

@@ -59,7 +59,8 @@ def _write_policies(stage: Stage, dirty: Dirty) -> None:
         for namespace in namespaces:
             conditions = links.policy_conditions[kind, namespace]
             for name, policy in tables_of[namespace].items():
-                status = Status(kind=kind, name=name, generation=policy.generation, conditions=conditions[name])
+                told = links.overlaps.told(kind, name, conditions[name])
+                status = Status(kind=kind, name=name, generation=policy.generation, conditions=told)
                 links.statuses.put((kind, name), status)
             for name in links.policy_statuses.get((kind, namespace), frozenset()) - tables_of[namespace].keys():
                 links.statuses.put((kind, name), None)

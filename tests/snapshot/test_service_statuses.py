@@ -102,9 +102,11 @@ def test_a_condition_from_before_a_restart_goes_too():
     """Control knows it from the stored status only."""
     stored = dict(resource("v1", "Service", "web", spec={"ports": [HTTP]}).document)
     said = {"conditions": [{"type": "PartiallyInvalid", "status": "True"}]}
-    builder = built(resource("v1", "Service", "web", spec=stored["spec"], status=said))
+    builder = Builder()
 
-    assert builder.statuses["Service", name_of("web")].conditions == ()
+    (status,) = builder.update([resource("v1", "Service", "web", spec=stored["spec"], status=said)]).statuses
+
+    assert (status.name, status.conditions) == (name_of("web"), ())
 
 
 def test_what_needs_requests_is_told_where_there_are_none():

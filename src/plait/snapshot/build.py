@@ -34,7 +34,7 @@ from plait.snapshot.link_services import link_services
 from plait.snapshot.link_sidecars import follow_reaches, link_sidecars
 from plait.snapshot.link_virtual_services import follow_virtual_services
 from plait.snapshot.links import Effects, Links, Stage, StatusKey
-from plait.snapshot.service_statuses import write_service_statuses
+from plait.snapshot.service_statuses import withdraws, write_service_statuses
 from plait.snapshot.services import host_of
 from plait.snapshot.statuses import write_statuses
 from plait.snapshot.tables import Key, Tables
@@ -69,8 +69,9 @@ class Builder:
 
     @property
     def statuses(self) -> Mapping[StatusKey, Status]:
-        """The status of every object that has one."""
-        return dict(self._links.statuses.values())
+        """The status of every object that has one; not those that only take back what was said of a Service."""
+        written = self._links.statuses.values()
+        return {key: status for key, status in written.items() if not withdraws(status)}
 
     def update(self, upserts: Iterable[Resource], deletes: Iterable[Key] = ()) -> Built:
         """The mesh after deleting and then setting these objects."""

@@ -46,6 +46,11 @@ def write_service_statuses(stage: Stage, dirty: Dirty) -> None:
             links.statuses.put((SERVICE, declared.name), status)
 
 
+def withdraws(status: Status) -> bool:
+    """Whether a status says nothing but that what was said of a Service no longer holds."""
+    return status.kind == SERVICE and not status.conditions
+
+
 def _conflicts(stage: Stage, service: Service) -> Iterator[Problem]:
     """One for each port that another port contradicts, with the first workload where it does."""
     links = stage.links

@@ -127,6 +127,34 @@ def http_route(
     return resource(GATEWAY_API, "HTTPRoute", name, spec=spec, **meta)
 
 
+def grpc_route(
+    name: str, parents: list[Document], *rules: Document, hostnames: list[str] | None = None, **meta: Any
+) -> Resource:
+    """A GRPCRoute."""
+    spec: Document = {"parentRefs": parents, "rules": list(rules)}
+    if hostnames is not None:
+        spec["hostnames"] = hostnames
+    return resource(GATEWAY_API, "GRPCRoute", name, spec=spec, **meta)
+
+
+def method(service: str = "", name: str = "", kind: str = "Exact", **fields: Any) -> Document:
+    """A match of a gRPC method, and whatever else."""
+    given = {key: value for key, value in (("service", service), ("method", name)) if value}
+    return {"method": {"type": kind, **given}, **fields}
+
+
+def tcp_route(name: str, parents: list[Document], *backends: Document, **meta: Any) -> Resource:
+    """A TCPRoute."""
+    spec: Document = {"parentRefs": parents, "rules": [{"backendRefs": list(backends)}]}
+    return resource(GATEWAY_API, "TCPRoute", name, spec=spec, **meta)
+
+
+def tls_route(name: str, parents: list[Document], hostnames: list[str], *backends: Document, **meta: Any) -> Resource:
+    """A TLSRoute."""
+    spec: Document = {"parentRefs": parents, "hostnames": hostnames, "rules": [{"backendRefs": list(backends)}]}
+    return resource(GATEWAY_API, "TLSRoute", name, spec=spec, **meta)
+
+
 def listener(name: str = "http", port: int = 80, protocol: str = "HTTP", **fields: Any) -> Document:
     """A listener of a Gateway."""
     return {"name": name, "port": port, "protocol": protocol, **fields}

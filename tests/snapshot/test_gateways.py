@@ -58,7 +58,7 @@ def test_a_gateway_with_a_route_and_a_proxy():
     assert (one.name, one.attached_routes, one.supported_kinds) == (
         "http",
         1,
-        (("gateway.networking.k8s.io", "HTTPRoute"),),
+        (("gateway.networking.k8s.io", "HTTPRoute"), ("gateway.networking.k8s.io", "GRPCRoute")),
     )
     assert conditions(one.conditions) == FINE
     (served,) = builder.snapshot.gateways[EDGE].listeners

@@ -140,7 +140,7 @@ def test_listeners_that_cannot_be_told_apart(listeners: list[Document], refused:
     assert served == [item["name"] for item in listeners if item["name"] not in refused]
 
 
-@pytest.mark.parametrize("protocol", ["TCP", "UDP", "acme.com/own"])
+@pytest.mark.parametrize("protocol", ["UDP", "acme.com/own"])
 def test_unsupported_protocols(protocol: str):
     """A protocol that is not served is told, with no kinds of routes."""
     builder = built(gateway("edge", listener("raw", 9000, protocol)))
@@ -153,7 +153,7 @@ def test_unsupported_protocols(protocol: str):
 
 @pytest.mark.parametrize(
     ("kinds", "supported"),
-    [([{"kind": "GRPCRoute"}], 0), ([{"kind": "GRPCRoute"}, {"kind": "HTTPRoute"}], 1)],
+    [([{"kind": "TCPRoute"}], 0), ([{"kind": "TLSRoute"}, {"kind": "HTTPRoute"}], 1)],
 )
 def test_kinds_of_routes(kinds: list[Document], supported: int):
     """Kinds that cannot attach are InvalidRouteKinds; those that can stay."""

@@ -81,10 +81,13 @@ def _own(view: View) -> Iterator[tuple[str, Entry]]:
 
 def _without_rules(view: View) -> View:
     """The view without what only routes are made of, which changes more often than a sidecar's own part."""
-    streams = {frontend.default for frontend in view.frontends if not frontend.protocol.is_http}
+    streams = {key for frontend in view.frontends if not frontend.protocol.is_http for key in _leads_to(frontend)}
     return replace(
         view,
-        frontends=tuple(replace(frontend, rules=(), closed=False) for frontend in view.frontends),
+        frontends=tuple(
+            replace(frontend, rules=(), closed=False) if frontend.protocol.is_http else frontend
+            for frontend in view.frontends
+        ),
         clusters=tuple(cluster for cluster in view.clusters if cluster.key in streams),
     )
 
@@ -113,6 +116,7 @@ def _own_clusters(view: View) -> Iterator[cluster_pb2.Cluster]:
     yield from (clusters.inbound(port) for port in inbound.app_ports(view))
     if not _is_gateway(view):
         yield clusters.passthrough()
+        yield from outbound.inner_clusters(view)
 
 
 def _listeners(view: View) -> Iterator[listener_pb2.Listener]:
@@ -120,6 +124,7 @@ def _listeners(view: View) -> Iterator[listener_pb2.Listener]:
         yield from gateway.listeners(view)
     else:
         yield outbound.listener(view)
+        yield from outbound.inner_listeners(view)
         yield from inbound.listeners(view)
 
 
@@ -137,6 +142,8 @@ def _leads_to(frontend: OutboundFrontend) -> Iterator[ClusterKey]:
     for rule in frontend.rules:
         found.update((item.cluster, None) for item in rule.destinations if item.cluster is not None)
         found.update((mirror.cluster, None) for mirror in rule.mirrors)
+    for l4_rule in frontend.l4_rules:
+        found.update((item.cluster, None) for item in l4_rule.destinations if item.cluster is not None)
     return iter(found)
 
 

@@ -12,13 +12,15 @@ from typing import Final
 from envoy.config.core.v3 import base_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
-from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 
 from plait.compiler import denials, http, inbound_http, metrics, routes, targets, tls
-from plait.compiler.policies import authorization, faults, protection
+from plait.compiler import gateway_connections as connections
+from plait.compiler.connections import tls_inspector
+from plait.compiler.policies import authorization, cors, faults, protection, sessions
 from plait.compiler.targets import Targets
 from plait.envoy import names, proto
 from plait.model.gateways import GatewayListener
+from plait.model.services import Protocol
 from plait.model.traffic import Rule
 from plait.model.view import View
 
@@ -32,7 +34,7 @@ _MAX_STREAMS: Final = 100
 def _ports(view: View) -> dict[int, list[GatewayListener]]:
     ports: dict[int, list[GatewayListener]] = {}
     for item in view.listeners:
-        if item.protocol.is_http and (not item.tls or item.certificates):
+        if not item.tls or item.certificates:
             ports.setdefault(item.port, []).append(item)
     return dict(sorted(ports.items()))
 
@@ -41,8 +43,10 @@ def listeners(view: View) -> Iterator[listener_pb2.Listener]:
     """One Envoy listener per port."""
     bound = dict(view.gateway_ports)
     for port, items in _ports(view).items():
-        plain = [item for item in items if not item.tls]
-        chains = [_secure(view, item) for item in items if item.tls]
+        requests = [item for item in items if item.protocol.is_http]
+        plain = [item for item in requests if not item.tls]
+        chains = [_secure(view, item) for item in requests if item.tls]
+        chains.extend(chain for item in items if item not in requests for chain in connections.chains(view, item))
         if plain:
             match = listener_components_pb2.FilterChainMatch(transport_protocol="raw_buffer" if chains else "")
             routes_name = names.gateway_route(port)
@@ -55,15 +59,9 @@ def listeners(view: View) -> Iterator[listener_pb2.Listener]:
             per_connection_buffer_limit_bytes=proto.number(_BUFFER_LIMIT),
             filter_chains=chains,
         )
-        if any(item.tls for item in items):
-            message.listener_filters.append(_tls_inspector())
+        if any(item.tls or item.protocol is Protocol.TLS for item in items):
+            message.listener_filters.append(tls_inspector())
         yield message
-
-
-def _tls_inspector() -> listener_components_pb2.ListenerFilter:
-    return listener_components_pb2.ListenerFilter(
-        name="envoy.filters.listener.tls_inspector", typed_config=proto.packed(tls_inspector_pb2.TlsInspector())
-    )
 
 
 def _secure(view: View, item: GatewayListener) -> Chain:
@@ -90,17 +88,18 @@ def _requests(view: View, routes_name: str) -> listener_components_pb2.Filter:
     http.routes_by_name(message, routes_name)
     message.local_reply_config.mappers.append(denials.by_caller(str(view.identity)))
     message.local_reply_config.mappers.extend(protection.by_caller())
-    filters = [*inbound_http.filters(), targets.refusing_filter(), faults.switched_off()]
-    return http.network_filter(http.add_filters(message, filters))
+    rest = (*inbound_http.filters(), targets.refusing_filter(), sessions.filter_of_routes(), faults.switched_off())
+    return http.network_filter(http.add_filters(message, [cors.filter_of_routes(), *rest]))
 
 
 def route_configurations(view: View, clusters: Targets) -> Iterator[route_pb2.RouteConfiguration]:
     """The route configurations of all listeners."""
     for port, items in _ports(view).items():
-        plain = [item for item in items if not item.tls]
+        requests = [item for item in items if item.protocol.is_http]
+        plain = [item for item in requests if not item.tls]
         if plain:
             yield _configuration(names.gateway_route(port), plain, view, clusters)
-        for item in items:
+        for item in requests:
             if item.tls:
                 yield _configuration(names.gateway_route(port, item.name), [item], view, clusters)
 

@@ -18,15 +18,13 @@ from typing import Final
 
 from envoy.config.core.v3 import base_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
-from envoy.config.rbac.v3 import rbac_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
-from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac_pb2
 
 from plait.compiler import inbound_http, metrics, tcp, tls
 from plait.compiler.outbound import original_destination
-from plait.compiler.policies import authorization, limits
+from plait.compiler.policies import authorization, limits, streams
 from plait.envoy import names, proto
-from plait.model.security import Action, MutualTlsMode
+from plait.model.security import MutualTlsMode
 from plait.model.services import Capture, Protocol
 from plait.model.view import InboundMode, InboundPort, View
 
@@ -208,26 +206,14 @@ def _bytes(view: View, port: InboundPort, *, secure: bool) -> list[listener_comp
     place = authorization.Place(port=port.number, http=False)
     proxy = tcp.to_cluster(f"inbound_{port.number}", names.inbound_cluster(port.number), log)
     limited = () if port.protocol.is_http else limits.network_filters(port.protection)
-    return [*_network_policies(port, place), *limited, proxy]
+    return [*streams.network_filters(port.policies, place), *limited, proxy]
 
 
 def _unlisted(view: View, port: InboundPort) -> Chain:
     log = metrics.connections(metrics.destination(str(view.name), 0, secure=False))
     place = authorization.Place(port=0, http=False)
     proxy = tcp.to_cluster("inbound_unlisted", names.PASSTHROUGH_CLUSTER, log)
-    return Chain(name="unlisted", filters=[*_network_policies(port, place), proxy])
-
-
-def _network_policies(port: InboundPort, place: authorization.Place) -> list[listener_components_pb2.Filter]:
-    compiled = [authorization.rules(port.policies, action, place) for action in (Action.DENY, Action.ALLOW)]
-    return [_network_rbac(item) for item in compiled if item is not None]
-
-
-def _network_rbac(rules: rbac_pb2.RBAC) -> listener_components_pb2.Filter:
-    config = network_rbac_pb2.RBAC(rules=rules, stat_prefix="inbound.")
-    return listener_components_pb2.Filter(
-        name=f"plait.{rbac_pb2.RBAC.Action.Name(rules.action).lower()}", typed_config=proto.packed(config)
-    )
+    return Chain(name="unlisted", filters=[*streams.network_filters(port.policies, place), proxy])
 
 
 def _published(view: View, at: int, app: int) -> listener_pb2.Listener:

@@ -13,9 +13,10 @@ The scope key is a header that is overwritten from the connection's original des
 it; routes remove it again. Explicit capture: an HTTP proxy on loopback, whose scope key is the authority.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
 from envoy.config.core.v3 import base_pb2, extension_pb2, substitution_format_string_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
@@ -24,8 +25,8 @@ from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
 
-from plait.compiler import denials, destinations, http, metrics, targets, tcp
-from plait.compiler.policies import faults, protection
+from plait.compiler import connections, denials, destinations, http, metrics, targets, tcp
+from plait.compiler.policies import cors, faults, protection, sessions
 from plait.envoy import names, proto
 from plait.model.services import Capture
 from plait.model.view import OutboundFrontend, View
@@ -53,13 +54,15 @@ def _reporter(view: View) -> metrics.Reporter:
 
 def _transparent(view: View) -> listener_pb2.Listener:
     reporter = _reporter(view)
-    streams = [frontend for frontend in view.frontends if frontend.address and not frontend.protocol.is_http]
+    streams = _streams(view)
     log = metrics.connections(reporter)
     chains = [Chain(name=HTTP_CHAIN, filters=[_by_address(view, reporter)])]
     if view.direct or view.workload_addresses:
         chains.append(Chain(name=DIRECT_CHAIN, filters=tcp.to_dialled_workload(DIRECT_CHAIN, log)))
-    known = {item.key: names.cluster(item.host, item.key.port, item.key.subset) for item in view.clusters}
-    chains.extend(_stream(frontend, known.get(frontend.default, names.BLACKHOLE_CLUSTER), log) for frontend in streams)
+    known = _known(view)
+    chains.extend(
+        Chain(name=stream_chain(frontend), filters=[connections.captured(frontend, known, log)]) for frontend in streams
+    )
     beyond = names.BLACKHOLE_CLUSTER if view.refuses_unknown else names.PASSTHROUGH_CLUSTER
     through = tcp.to_cluster(PASSTHROUGH_CHAIN, beyond, log)
     return listener_pb2.Listener(
@@ -72,6 +75,26 @@ def _transparent(view: View) -> listener_pb2.Listener:
         filter_chain_matcher=destinations.matcher(_places(view)),
         default_filter_chain=Chain(name=PASSTHROUGH_CHAIN, filters=[through]),
     )
+
+
+def _streams(view: View) -> list[OutboundFrontend]:
+    return [frontend for frontend in view.frontends if frontend.address and not frontend.protocol.is_http]
+
+
+def _known(view: View) -> connections.Known:
+    return {item.key: names.cluster(item.host, item.key.port, item.key.subset) for item in view.clusters}
+
+
+def inner_listeners(view: View) -> Iterator[listener_pb2.Listener]:
+    """The listeners that tell captured connections apart by server name."""
+    if view.capture is Capture.TRANSPARENT:
+        yield from connections.listeners(_streams(view), _known(view), metrics.connections(_reporter(view)))
+
+
+def inner_clusters(view: View) -> Iterator[cluster_pb2.Cluster]:
+    """What leads to these listeners."""
+    if view.capture is Capture.TRANSPARENT:
+        yield from connections.clusters(_streams(view))
 
 
 def original_destination() -> listener_components_pb2.ListenerFilter:
@@ -101,10 +124,6 @@ def _places(view: View) -> Iterable[destinations.Place]:
                 yield destinations.Place(prefix=frontend.address, port=frontend.port, chain=chain)
 
 
-def _stream(frontend: OutboundFrontend, cluster: str, log: accesslog_pb2.AccessLog) -> Chain:
-    return Chain(name=stream_chain(frontend), filters=[tcp.to_cluster("tcp", cluster, log)])
-
-
 def _by_address(view: View, reporter: metrics.Reporter) -> listener_components_pb2.Filter:
     message = http.manager(names.OUTBOUND_LISTENER, metrics.requests(reporter))
     message.early_header_mutation_extensions.append(_destination_header())
@@ -116,7 +135,8 @@ def _by_scope(view: View, message: http.Manager, key_header: str) -> listener_co
     message.local_reply_config.mappers.append(denials.by_caller(str(view.identity)))
     message.local_reply_config.mappers.extend(protection.by_caller())
     on_demand = http.http_filter("envoy.filters.http.on_demand", on_demand_pb2.OnDemand())
-    return http.network_filter(http.add_filters(message, [on_demand, targets.refusing_filter(), faults.switched_off()]))
+    of_routes = (cors.filter_of_routes(), targets.refusing_filter(), sessions.filter_of_routes())
+    return http.network_filter(http.add_filters(message, [on_demand, *of_routes, faults.switched_off()]))
 
 
 def _destination_header() -> extension_pb2.TypedExtensionConfig:

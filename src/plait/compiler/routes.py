@@ -13,7 +13,7 @@ from envoy.config.route.v3 import route_components_pb2, route_pb2
 from plait.compiler import provenance
 from plait.compiler.actions import answer
 from plait.compiler.matches import route_match
-from plait.compiler.policies import headers
+from plait.compiler.policies import cors, headers, sessions
 from plait.compiler.targets import Targets
 from plait.envoy import names, proto
 from plait.model.traffic import Destination, Rule
@@ -30,6 +30,8 @@ def route(rule: Rule, clusters: Targets, port: int) -> route_components_pb2.Rout
         message.metadata.CopyFrom(provenance.metadata(rule.origin, rule.name))
     headers.on_route(message, request=rule.request_headers, response=rule.response_headers)
     answer(message, rule, clusters, port)
+    cors.on_route(message, rule.cors)
+    sessions.on_route(message, rule.session)
     return message
 
 

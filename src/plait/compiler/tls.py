@@ -61,7 +61,7 @@ def from_clients(trust_domain: str, alpn: Sequence[str]) -> base_pb2.TransportSo
     )
 
 
-def from_outside(certificates: Iterable[str]) -> base_pb2.TransportSocket:
+def from_outside(certificates: Iterable[str], *, alpn: Sequence[str] = ("h2", "http/1.1")) -> base_pb2.TransportSocket:
     """A gateway's TLS: it proves itself by these secrets and asks its clients for nothing."""
     context = tls_pb2.CommonTlsContext(
         tls_params=common_pb2.TlsParameters(
@@ -69,7 +69,7 @@ def from_outside(certificates: Iterable[str]) -> base_pb2.TransportSocket:
             tls_maximum_protocol_version=common_pb2.TlsParameters.TLSv1_3,
         ),
         tls_certificate_sds_secret_configs=[_secret(name) for name in certificates],
-        alpn_protocols=("h2", "http/1.1"),
+        alpn_protocols=alpn,
     )
     return _socket(tls_pb2.DownstreamTlsContext(common_tls_context=context))
 

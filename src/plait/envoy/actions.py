@@ -7,6 +7,7 @@ from typing import Final
 from envoy.config.core.v3 import base_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
+from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
 from plait.envoy import faults, names, proto
 from plait.envoy.strings import Headers, header, split_path, substitute
@@ -133,6 +134,11 @@ def _clusters(action: route_components_pb2.RouteAction) -> tuple[tuple[str, int]
             shares[item.name] = shares.get(item.name, 0) + item.weight.value
         return tuple(shares.items())
     return ((action.cluster, 1),)
+
+
+def stream_shares(proxy: tcp_proxy_pb2.TcpProxy) -> tuple[tuple[str, int], ...]:
+    """The shares of connections by weight; none where all go to one cluster."""
+    return tuple((item.name, item.weight) for item in proxy.weighted_clusters.clusters)
 
 
 def _share(item: route_components_pb2.RouteAction.RequestMirrorPolicy) -> float:

@@ -69,6 +69,7 @@ def bootstrap(
             "stats_matcher": {"inclusion_list": {"patterns": list(STATISTICS)}},
             "histogram_bucket_settings": [{"match": {"prefix": "mesh."}, "buckets": list(_BUCKETS)}],
         },
+        "bootstrap_extensions": [_internal_listeners()],
         "stats_flush_interval": "1s",
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
         "layered_runtime": {"layers": [{"name": "plait", "static_layer": dict(_RUNTIME)}]},
@@ -83,6 +84,12 @@ _RUNTIME: Final = {
     "re2.max_program_size.error_level": 4096,
     "re2.max_program_size.warn_level": 2048,
 }
+
+
+def _internal_listeners() -> dict[str, object]:
+    """Lets an Envoy have listeners that only itself connects to."""
+    kind = "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener"
+    return {"name": "envoy.bootstrap.internal_listener", "typed_config": {"@type": kind}}
 
 
 def _ads_config() -> dict[str, object]:

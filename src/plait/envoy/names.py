@@ -3,7 +3,8 @@
 cluster         HOST:PORT, HOST:PORT/SUBSET       route      HOST:PORT, the frontend it decides for
 direct cluster  direct/ADDRESS:PORT               scope      scope/KEY, KEY is ADDRESS:PORT or an authority
 inbound cluster inbound/PORT                      listeners  outbound, inbound, inbound/PORT (explicit capture),
-                                                             publish/PORT, gateway/PORT
+                                                             publish/PORT, gateway/PORT,
+                                                             server-names/ADDRESS:PORT (a cluster leads to it)
 """
 
 import re
@@ -28,6 +29,9 @@ MESH_SERVER_NAME: Final = "mesh.plait.dev"
 FAULT_FILTER: Final = "plait.fault"
 """The HTTP filter that delays and aborts requests on purpose."""
 DIRECT_PREFIX: Final = "direct/"
+SERVER_NAMES_PREFIX: Final = "server-names/"
+CORS_FILTER: Final = "envoy.filters.http.cors"
+SESSION_FILTER: Final = "envoy.filters.http.stateful_session"
 METADATA: Final = "plait"
 """The namespace of our metadata on endpoints and routes."""
 
@@ -39,7 +43,7 @@ def cluster(host: str, port: int, subset: str = "") -> str:
 
 def parse_cluster(name: str) -> tuple[str, int, str] | None:
     """(host, port, subset) of a service's cluster; None for clusters that stand for no service."""
-    if name.startswith(DIRECT_PREFIX):
+    if name.startswith((DIRECT_PREFIX, SERVER_NAMES_PREFIX)):
         return None
     base, _, subset = name.partition("/")
     host, _, port = base.rpartition(":")
@@ -61,6 +65,11 @@ def parse_direct_cluster(name: str) -> tuple[str, int] | None:
 def dialled(address: str, port: int) -> str:
     """ADDRESS:PORT as Envoy prints what was dialled: the name of the demand for a workload's own address."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def server_names(address: str, port: int) -> str:
+    """The listener inside an Envoy, and the cluster to it, that tell captured connections apart by server name."""
+    return SERVER_NAMES_PREFIX + dialled(address, port)
 
 
 _DIALLED = re.compile(r"(?:\[([0-9a-fA-F.:]+:[0-9a-fA-F.:]*)\]|([0-9]{1,3}(?:\.[0-9]{1,3}){3})):([0-9]{1,5})")

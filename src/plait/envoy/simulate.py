@@ -152,13 +152,30 @@ def _stream(resources: ResourceSet, call: Call, outcome: Outcome, config: bytes)
         return outcome
     proxy = tcp_proxy_pb2.TcpProxy.FromString(config)
     cluster = proxy.cluster
+    if cluster.startswith(names.SERVER_NAMES_PREFIX):
+        return _by_server_name(resources, call, outcome, cluster)
     if cluster == names.BLACKHOLE_CLUSTER and not proxy.HasField("on_demand"):
         return replace(outcome, reason=_refusal(call))
     if proxy.HasField("on_demand"):
         cluster = names.direct_cluster(call.address, call.port)
         if cluster not in resources.of(types.CLUSTER):
             outcome = replace(outcome, reason=f"{cluster} is fetched with the first connection")
-    return _with_endpoints(resources, replace(outcome, action=actions.Action(clusters=((cluster, 1),))))
+    shares = actions.stream_shares(proxy) or ((cluster, 1),)
+    return _with_endpoints(resources, replace(outcome, action=actions.Action(clusters=shares)))
+
+
+def _by_server_name(resources: ResourceSet, call: Call, outcome: Outcome, name: str) -> Outcome:
+    """Goes on in the listener inside the proxy that tells connections apart by server name."""
+    held = resources.of(types.LISTENER).get(name)
+    asked = chains.Connection(
+        address=call.address, port=call.port, tls=call.tls, server_name=call.server_name, protocols=call.protocols
+    )
+    chain = chains.choose(listener_pb2.Listener.FromString(held.body), asked) if held else None
+    if chain is None:
+        named = f"server name {call.server_name}" if call.tls and call.server_name else "no server name"
+        return replace(outcome, reason=f"no rule of {call.address}:{call.port} takes connections with {named}")
+    outcome = replace(outcome, chain=f"{outcome.chain} {chain.name}")
+    return _stream(resources, call, outcome, chain.filters[-1].typed_config.value)
 
 
 def _requests(resources: ResourceSet, call: Call, outcome: Outcome, manager: Manager) -> Outcome:

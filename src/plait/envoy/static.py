@@ -12,6 +12,7 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.config.route.v3 import route_pb2, scoped_route_pb2
+from envoy.extensions.bootstrap.internal_listener.v3 import internal_listener_pb2
 from envoy.extensions.filters.http.on_demand.v3 import on_demand_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
@@ -32,6 +33,8 @@ def static_bootstrap(
     message.node.id = message.node.cluster = "static"
     if admin_socket:
         message.admin.address.pipe.path = admin_socket
+    extension = message.bootstrap_extensions.add(name="envoy.bootstrap.internal_listener")
+    extension.typed_config.CopyFrom(proto.packed(internal_listener_pb2.InternalListener()))
     static = message.static_resources
     static.clusters.extend(_clusters(resources))
     static.secrets.extend(secret_pb2.Secret.FromString(item.body) for item in resources.of(types.SECRET).values())

@@ -13,6 +13,7 @@ from plait.model.ids import ClusterKey, ObjectName, Origin
 from plait.model.l4 import L4Rule
 from plait.model.matching import Matching, StringMatch
 from plait.model.services import Labels, Protocol
+from plait.model.sessions import SessionPersistence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +175,7 @@ class Rule:
     grpc_timeout: float | None = None
     retry: Retry | None = None
     cors: Cors | None = None
+    session: SessionPersistence | None = None
     hostnames: tuple[str, ...] = ()
     callers: Callers = Callers()
     origin: Origin | None = None

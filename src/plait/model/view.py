@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from plait.model.gateways import GatewayListener, TlsCertificate
 from plait.model.ids import Identity, ObjectName, Origin
+from plait.model.l4 import L4Rule
 from plait.model.protection import DEFAULT, IDLE_TOWARDS_AN_APP, CallerProtection, ServerProtection
 from plait.model.security import AuthorizationPolicy, MutualTlsMode
 from plait.model.services import Capture, Endpoint, Labels, Protocol, Resolution, WorkloadKind
@@ -84,6 +85,8 @@ class OutboundFrontend:
     rules: tuple[Rule, ...]
     closed: bool
     default: ClusterKey
+    l4_rules: tuple[L4Rule, ...] = ()
+    """The caller's own rules where the protocol is no HTTP; `closed` closes connections past them."""
     aliases: tuple[str, ...] = ()
     tells_caller: bool = False
     """Whether apps called through it are told who calls."""

@@ -9,7 +9,9 @@ from plait.resources.core.service import Service
 from plait.resources.core.service_account import ServiceAccount
 from plait.resources.gateway_api.gateway import Gateway
 from plait.resources.gateway_api.gateway_class import GatewayClass
+from plait.resources.gateway_api.grpc_route import GRPCRoute
 from plait.resources.gateway_api.http_route import HTTPRoute
+from plait.resources.gateway_api.l4_routes import TCPRoute, TLSRoute
 from plait.resources.gateway_api.reference_grant import ReferenceGrant
 from plait.resources.istio.authorization_policy import AuthorizationPolicy
 from plait.resources.istio.destination_rule import DestinationRule
@@ -151,6 +153,33 @@ GATEWAY_KINDS = (
         model=HTTPRoute,
         categories=("gateway-api",),
         columns=(Column(name="Hostnames", path=".spec.hostnames"), AGE),
+    ),
+    Kind(
+        group=GATEWAY,
+        versions=("v1",),
+        kind="GRPCRoute",
+        plural="grpcroutes",
+        model=GRPCRoute,
+        categories=("gateway-api",),
+        columns=(Column(name="Hostnames", path=".spec.hostnames"), AGE),
+    ),
+    Kind(
+        group=GATEWAY,
+        versions=("v1", "v1alpha3", "v1alpha2"),
+        kind="TLSRoute",
+        plural="tlsroutes",
+        model=TLSRoute,
+        categories=("gateway-api",),
+        columns=(AGE,),
+    ),
+    Kind(
+        group=GATEWAY,
+        versions=("v1", "v1alpha2"),
+        kind="TCPRoute",
+        plural="tcproutes",
+        model=TCPRoute,
+        categories=("gateway-api",),
+        columns=(AGE,),
     ),
     Kind(
         group=GATEWAY,

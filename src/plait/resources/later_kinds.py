@@ -1,8 +1,6 @@
 """The kinds that are checked and stored but do not act yet; each says so when it is applied."""
 
 from plait.resources.gateway_api.backend_tls_policy import BackendTLSPolicy
-from plait.resources.gateway_api.grpc_route import GRPCRoute
-from plait.resources.gateway_api.l4_routes import TCPRoute, TLSRoute
 from plait.resources.istio.request_authentication import RequestAuthentication
 from plait.resources.istio.telemetry import Telemetry
 from plait.resources.kind import Column, Kind
@@ -43,9 +41,6 @@ def _later(
 
 
 LATER_KINDS = (
-    _later(GRPCRoute, GATEWAY, "grpcroutes", columns=(Column(name="Hostnames", path=".spec.hostnames"), _AGE)),
-    _later(TLSRoute, GATEWAY, "tlsroutes", versions=("v1", "v1alpha3", "v1alpha2")),
-    _later(TCPRoute, GATEWAY, "tcproutes", versions=("v1", "v1alpha2")),
     _later(BackendTLSPolicy, GATEWAY, "backendtlspolicies", "btlspolicy", versions=("v1", "v1alpha3")),
     _later(RequestAuthentication, "security.istio.io", "requestauthentications", "ra"),
     _later(Telemetry, "telemetry.istio.io", "telemetries", "telemetry"),

@@ -8,21 +8,20 @@ kind, and share a hostname with it. A route in another namespace than its parent
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from plait.model.services import Protocol
 from plait.snapshot.conditions import Problem
 from plait.snapshot.declared import (
     DeclaredGrant,
     DeclaredListener,
     DeclaredPort,
-    DeclaredRoute,
     DeclaredService,
     LabelRequirement,
-    ParentRef,
     Reference,
 )
+from plait.snapshot.declared_routes import DeclaredRoute, ParentRef, RouteKind
 
 GATEWAY_GROUP: Final = "gateway.networking.k8s.io"
 NAMESPACE_LABEL: Final = "kubernetes.io/metadata.name"
-HTTP_ROUTE: Final = (GATEWAY_GROUP, "HTTPRoute")
 
 
 def is_service(reference: Reference) -> bool:
@@ -35,13 +34,24 @@ def is_gateway(reference: Reference) -> bool:
     return reference[:2] == (GATEWAY_GROUP, "Gateway")
 
 
-def takes(parent: ParentRef, port: DeclaredPort) -> bool:
-    """Whether a route with that parent acts on that port of the Service."""
+def takes(kind: RouteKind, parent: ParentRef, port: DeclaredPort) -> bool:
+    """Whether a route of that kind with that parent acts on that port of the Service."""
     named = parent.port in (0, port.number) and parent.section in ("", port.name)
-    return named and port.takes_requests
+    return named and fits(kind, port)
 
 
-def service_problem(parent: ParentRef, service: DeclaredService | None) -> Problem | None:
+def fits(kind: RouteKind, port: DeclaredPort) -> bool:
+    """Whether what the port is declared to speak can be routed by that kind; a port that declares nothing fits all."""
+    match kind:
+        case RouteKind.GRPC | RouteKind.HTTP:
+            return port.takes_requests
+        case RouteKind.TLS:
+            return port.tcp and port.protocol in (None, Protocol.TLS)
+        case RouteKind.TCP:
+            return port.tcp and (port.protocol is None or not port.protocol.is_http)
+
+
+def service_problem(kind: RouteKind, parent: ParentRef, service: DeclaredService | None) -> Problem | None:
     """Why a route cannot attach to that Service, or None if it does to at least one port."""
     name = f"Service {parent.name}"
     if service is None:
@@ -52,19 +62,22 @@ def service_problem(parent: ParentRef, service: DeclaredService | None) -> Probl
         return _no_parent(
             f"{name} is headless: calls go to its endpoints themselves, past all routes; give it a clusterIP"
         )
-    if any(takes(parent, port) for port in service.ports):
+    if any(takes(kind, parent, port) for port in service.ports):
         return None
-    return _no_parent(f"{name} {_port_sentence(parent, service.ports)}")
+    return _no_parent(f"{name} {_port_sentence(kind, parent, service.ports)}")
 
 
-def _port_sentence(parent: ParentRef, ports: Sequence[DeclaredPort]) -> str:
+_CARRIED: Final = {RouteKind.GRPC: "HTTP", RouteKind.HTTP: "HTTP", RouteKind.TLS: "TLS", RouteKind.TCP: "plain TCP"}
+
+
+def _port_sentence(kind: RouteKind, parent: ParentRef, ports: Sequence[DeclaredPort]) -> str:
     named = [port for port in ports if parent.port in (0, port.number) and parent.section in ("", port.name)]
     if not named:
         listed = ", ".join(str(port.number) for port in ports) or "none"
         wanted = f"port {parent.port}" if parent.port else f"port named {parent.section}"
         return f"has no {wanted}; its ports are {listed}"
     numbers = ", ".join(f"{port.number} ({_spoken(port)})" for port in named)
-    return f"carries no HTTP on {numbers}; declare it by appProtocol or the port's name"
+    return f"carries no {_CARRIED[kind]} on {numbers}; declare it by appProtocol or the port's name"
 
 
 def _spoken(port: DeclaredPort) -> str:
@@ -84,6 +97,26 @@ def granted(grants: Iterable[DeclaredGrant], source: tuple[str, str, str], targe
     return any(source in grant.sources and not wanted.isdisjoint(grant.targets) for grant in grants)
 
 
+_KINDS: Final[Mapping[tuple[str, bool], tuple[RouteKind, ...]]] = {
+    ("HTTP", False): (RouteKind.HTTP, RouteKind.GRPC),
+    ("HTTPS", False): (RouteKind.HTTP, RouteKind.GRPC),
+    ("TLS", True): (RouteKind.TLS,),
+    ("TLS", False): (RouteKind.TLS, RouteKind.TCP),
+    ("TCP", False): (RouteKind.TCP,),
+}
+
+
+def protocol_kinds(listener: DeclaredListener) -> tuple[RouteKind, ...]:
+    """The kinds of routes that a listener's protocol (and whether it passes TLS through) can serve."""
+    return _KINDS.get((listener.protocol, listener.passthrough and listener.protocol == "TLS"), ())
+
+
+def admitted_kinds(listener: DeclaredListener) -> tuple[RouteKind, ...]:
+    """The kinds of routes that may attach to a listener: those it lists, of those it can serve."""
+    kinds = protocol_kinds(listener)
+    return tuple(kind for kind in kinds if (GATEWAY_GROUP, kind.value) in listener.kinds) if listener.kinds else kinds
+
+
 def selects_listener(parent: ParentRef, listener: DeclaredListener) -> bool:
     """Whether the reference means that listener: it names it, its port, or neither."""
     return parent.section in ("", listener.name) and parent.port in (0, listener.port)
@@ -91,7 +124,7 @@ def selects_listener(parent: ParentRef, listener: DeclaredListener) -> bool:
 
 def allows(listener: DeclaredListener, route: DeclaredRoute, *, gateway: str, labels: Mapping[str, str] | None) -> bool:
     """Whether a listener (of a Gateway in namespace `gateway`) allows the route; `labels` are its namespace's."""
-    if listener.kinds and HTTP_ROUTE not in listener.kinds:
+    if route.kind not in admitted_kinds(listener):
         return False
     if listener.namespaces == "Same":
         return route.name.namespace == gateway

@@ -6,7 +6,6 @@ one: a write that changes no meaning (a status, a moved line) ends there. Linkin
 """
 
 from dataclasses import dataclass, field
-from typing import Final
 
 from plait.model.gateways import TlsCertificate
 from plait.model.ids import ObjectName, Origin
@@ -14,12 +13,10 @@ from plait.model.protection import DEFAULT, Protection
 from plait.model.security import AuthorizationPolicy
 from plait.model.services import Endpoint, Labels, Protocol, Resolution, Workload
 from plait.model.snapshot import PeerAuthentication
-from plait.model.traffic import HeaderChange, Rule
 from plait.snapshot.conditions import Problem
 
 Reference = tuple[str, str, ObjectName]
 """Group, kind and name of an object."""
-NO_HEADERS: Final = HeaderChange()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,75 +125,6 @@ class DeclaredSlice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ParentRef:
-    """What a route wants to attach to; `written` is the reference as the user wrote it."""
-
-    group: str
-    kind: str
-    name: ObjectName
-    section: str = ""
-    port: int = 0
-    written: tuple[tuple[str, str | int], ...] = ()
-
-    @property
-    def reference(self) -> Reference:
-        """The object it names."""
-        return self.group, self.kind, self.name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackendRef:
-    """Where a share of a rule's traffic goes, or a copy of it; `unsupported` says what about it is not done."""
-
-    group: str
-    kind: str
-    name: ObjectName
-    port: int
-    weight: int = 1
-    request_headers: HeaderChange = NO_HEADERS
-    response_headers: HeaderChange = NO_HEADERS
-    numerator: int = 100
-    denominator: int = 100
-    unsupported: str = ""
-    origin: Origin | None = None
-
-    @property
-    def reference(self) -> Reference:
-        """The object it names."""
-        return self.group, self.kind, self.name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeclaredRule:
-    """One rule of a route: one `Rule` a match, without destinations and mirrors, and the references to resolve."""
-
-    matches: tuple[Rule, ...]
-    backends: tuple[BackendRef, ...]
-    mirrors: tuple[BackendRef, ...]
-    problems: tuple[Problem, ...] = ()
-    """What of the rule cannot be done; such a rule answers 500."""
-    dropped: tuple[Problem, ...] = ()
-    """What of it is left out although the rest holds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeclaredRoute:
-    """An HTTPRoute."""
-
-    name: ObjectName
-    generation: int
-    created: float
-    parents: tuple[ParentRef, ...]
-    hostnames: tuple[str, ...]
-    rules: tuple[DeclaredRule, ...]
-
-    @property
-    def backends(self) -> frozenset[Reference]:
-        """Every object that a rule sends to."""
-        return frozenset(ref.reference for rule in self.rules for ref in (*rule.backends, *rule.mirrors))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LabelRequirement:
     """One condition of a label selector."""
 
@@ -220,6 +148,11 @@ class DeclaredListener:
     selector: tuple[LabelRequirement, ...] | None = None
     kinds: tuple[tuple[str, str], ...] = ()
     origin: Origin
+
+    @property
+    def terminates(self) -> bool:
+        """Whether TLS ends here, which takes a certificate."""
+        return self.protocol == "HTTPS" or (self.protocol == "TLS" and self.has_tls and not self.passthrough)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from plait.model.ids import ObjectName
 from plait.snapshot.declared import DeclaredWorkload, Reference
+from plait.snapshot.declared_routes import RouteKey
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,11 +26,11 @@ class Dirty:
     """Hosts whose rules are put together again."""
     former: dict[ObjectName, DeclaredWorkload | None] = field(default_factory=dict[ObjectName, DeclaredWorkload | None])
     """Changed workloads, as they were."""
-    routes: set[ObjectName] = field(default_factory=set[ObjectName])
+    routes: set[RouteKey] = field(default_factory=set[RouteKey])
     """Routes that are resolved again."""
     parents: set[Reference] = field(default_factory=set[Reference])
     """What routes were attached to or now are."""
-    answers: set[ObjectName] = field(default_factory=set[ObjectName])
+    answers: set[RouteKey] = field(default_factory=set[RouteKey])
     """Routes whose status is written again."""
     gateways: set[ObjectName] = field(default_factory=set[ObjectName])
     """Gateways that are linked again."""
@@ -54,7 +55,7 @@ class Dirty:
     ranges: bool = False
     """Whether the address ranges of machines changed."""
 
-    def add_routes(self, routes: Iterable[ObjectName]) -> None:
+    def add_routes(self, routes: Iterable[RouteKey]) -> None:
         """Resolve these routes and write their status again."""
         found = tuple(routes)
         self.routes.update(found)

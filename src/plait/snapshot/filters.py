@@ -4,15 +4,18 @@ What the mesh cannot do must not be skipped silently: the standard wants such re
 unsupported filter is a problem of its rule (or of its backend), which then answers 500.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from plait.envoy import names
-from plait.model.traffic import HeaderChange, PathChange, Redirect, Rewrite
+from plait.model.cors import Cors
+from plait.model.traffic import HeaderChange, Matching, PathChange, Redirect, Rewrite, StringMatch
 from plait.resources.gateway_api import http_filters as api
+from plait.resources.gateway_api.grpc_route import GRPCRouteFilter
 from plait.snapshot.conditions import Problem
-from plait.snapshot.declared import NO_HEADERS
+from plait.snapshot.declared_routes import NO_HEADERS
 
 OWNED: Final = frozenset((names.CALLER_HEADER,))
 """Request headers that no route writes (`compiler.policies.headers`): apps take them for the mesh's own word."""
@@ -28,6 +31,7 @@ class Filters:
     rewrite: Rewrite | None = None
     mirrors: tuple[tuple[int, api.HTTPRequestMirrorFilter], ...] = ()
     """Each with its index in the list."""
+    cors: Cors | None = None
     unsupported: tuple[str, ...] = ()
 
 
@@ -61,6 +65,31 @@ def left_out(filters: Sequence[api.HTTPRouteFilter], path: str) -> Iterator[Prob
                 " is left out; name another header"
             )
             yield Problem(reason="UnsupportedValue", message=sentence)
+
+
+def grpc_filters(filters: Sequence[GRPCRouteFilter]) -> Filters:
+    """What the filters of a GRPCRoute's rule do: the same as those of an HTTPRoute, as far as it has them."""
+    return rule_filters([_as_of_http(item) for item in filters])
+
+
+def grpc_backend_filters(filters: Sequence[GRPCRouteFilter]) -> Filters:
+    """What the filters of one backend of a GRPCRoute do."""
+    return backend_filters([_as_of_http(item) for item in filters])
+
+
+def grpc_left_out(filters: Sequence[GRPCRouteFilter], path: str) -> Iterator[Problem]:
+    """What filters of a GRPCRoute set and only the mesh may write."""
+    return left_out([_as_of_http(item) for item in filters], path)
+
+
+def _as_of_http(item: GRPCRouteFilter) -> api.HTTPRouteFilter:
+    return api.HTTPRouteFilter.model_construct(
+        type=item.type,
+        request_header_modifier=item.request_header_modifier,
+        response_header_modifier=item.response_header_modifier,
+        request_mirror=item.request_mirror,
+        extension_ref=item.extension_ref,
+    )
 
 
 def header_change(changes: api.HTTPHeaderFilter) -> HeaderChange:
@@ -115,6 +144,30 @@ def _mirror(result: Filters, index: int, item: api.HTTPRouteFilter) -> Filters:
     return replace(result, mirrors=(*result.mirrors, (index, wanted))) if wanted else result
 
 
+def _cors(result: Filters, _: int, item: api.HTTPRouteFilter) -> Filters:
+    wanted = item.cors
+    if wanted is None:
+        return result
+    cors = Cors(
+        allow_origins=tuple(_origin(origin) for origin in wanted.allow_origins),
+        allow_methods=wanted.allow_methods,
+        allow_headers=wanted.allow_headers,
+        expose_headers=wanted.expose_headers,
+        max_age=wanted.max_age,
+        allow_credentials=bool(wanted.allow_credentials),
+    )
+    return replace(result, cors=cors)
+
+
+def _origin(origin: str) -> StringMatch:
+    """An origin is compared whole; a `*` in place of the host, or before a domain, stands for any host there."""
+    if origin == "*":
+        return StringMatch(matching=Matching.REGEX, value=".*")
+    if "*" not in origin:
+        return StringMatch(matching=Matching.EXACT, value=origin)
+    return StringMatch(matching=Matching.REGEX, value=re.escape(origin).replace(r"\*", "[^/:]+"))
+
+
 def _unsupported(result: Filters, index: int, item: api.HTTPRouteFilter) -> Filters:
     return replace(result, unsupported=(*result.unsupported, f"filters[{index}] ({item.type})"))
 
@@ -133,5 +186,6 @@ _STEPS: Final[Mapping[str, Callable[[Filters, int, api.HTTPRouteFilter], Filters
     "RequestRedirect": _redirect,
     "URLRewrite": _rewrite,
     "RequestMirror": _mirror,
+    "CORS": _cors,
 }
 _AT_BACKENDS: Final = frozenset({"RequestHeaderModifier", "ResponseHeaderModifier"})

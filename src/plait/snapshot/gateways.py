@@ -4,7 +4,7 @@ A Gateway is ours when its class is: `plait`, or a GatewayClass with our control
 the proxies that `plait gateway NAME` started for it; until one is ready it is accepted but not programmed.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,11 +12,11 @@ from plait.model.gateways import Gateway, GatewayListener, TlsCertificate
 from plait.model.ids import ObjectName
 from plait.model.services import Protocol
 from plait.model.snapshot import Condition, ListenerStatus, Status
-from plait.snapshot.attach import GATEWAY_GROUP, allows, selects_listener, shared_hostnames
 from plait.snapshot.conditions import ACCEPTED, PROGRAMMED, Problem, fails, holds, sentences
-from plait.snapshot.declared import DeclaredClass, DeclaredGateway, DeclaredListener, ParentRef
+from plait.snapshot.declared import DeclaredClass, DeclaredGateway
+from plait.snapshot.listener_routes import Attachment, Hostnames, attach_routes
 from plait.snapshot.listeners import CheckedListener, SecretLookup, check_listeners, listener_conditions
-from plait.snapshot.precedence import ordered_by_host
+from plait.snapshot.precedence import ordered_by_host, ordered_connections
 from plait.snapshot.routes import ResolvedRoute
 
 CONTROLLER: Final = "plait.dev/gateway"
@@ -61,9 +61,6 @@ SUPPORTED_FEATURES: Final = (
     "ReferenceGrant",
 )
 """What the implementation does of Gateway API's optional features, for GatewayClass status (sorted)."""
-
-Attachment = tuple[ObjectName, ParentRef]
-"""A route and one of its references to the Gateway."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,12 +109,12 @@ def link_gateway(gateway: DeclaredGateway, lookup: GatewayLookup) -> LinkedGatew
     """The Gateway as it is served, with its status and what became of the routes that name it."""
     listeners = check_listeners(gateway, lookup.secrets)
     accepted = _accepted(gateway, listeners)
-    outcomes, attached = _attach(gateway, lookup)
+    attached = attach_routes(gateway, lookup.routes, lookup.namespace_labels)
     served = listeners if accepted.status == "True" else ()
     return LinkedGateway(
         gateway=Gateway(
             name=gateway.name,
-            listeners=tuple(_listener(item, attached[item.listener.name]) for item in served if item.served),
+            listeners=tuple(_listener(item, attached.routes[item.listener.name]) for item in served if item.served),
             origin=gateway.origin,
         ),
         status=Status(
@@ -128,7 +125,7 @@ def link_gateway(gateway: DeclaredGateway, lookup: GatewayLookup) -> LinkedGatew
             listeners=tuple(
                 ListenerStatus(
                     name=item.listener.name,
-                    attached_routes=len(attached[item.listener.name]),
+                    attached_routes=len(attached.routes[item.listener.name]),
                     supported_kinds=item.supported_kinds,
                     conditions=listener_conditions(item, running=bool(lookup.addresses)),
                 )
@@ -136,77 +133,32 @@ def link_gateway(gateway: DeclaredGateway, lookup: GatewayLookup) -> LinkedGatew
             ),
             addresses=lookup.addresses,
         ),
-        outcomes=outcomes,
+        outcomes=attached.outcomes,
         certificates={
             certificate.name: certificate for item in served if item.served for certificate in item.certificates
         },
     )
 
 
-def _listener(item: CheckedListener, attached: Sequence[tuple[ResolvedRoute, tuple[str, ...]]]) -> GatewayListener:
+_PROTOCOLS: Final = {"HTTP": Protocol.HTTP, "HTTPS": Protocol.HTTP, "TLS": Protocol.TLS, "TCP": Protocol.TCP}
+
+
+def _listener(item: CheckedListener, attached: Sequence[tuple[ResolvedRoute, Hostnames]]) -> GatewayListener:
     listener = item.listener
     return GatewayListener(
         name=listener.name,
         port=listener.port,
-        protocol=Protocol.HTTP,
+        protocol=_PROTOCOLS[listener.protocol],
         hostname=listener.hostname,
-        tls=listener.protocol == "HTTPS",
+        tls=listener.terminates,
         certificates=tuple(certificate.name for certificate in item.certificates),
-        rules=ordered_by_host((route.ranked, hostnames) for route, hostnames in attached),
+        rules=ordered_by_host((route.ranked, hostnames) for route, hostnames in attached if not route.connections),
+        l4_rules=ordered_connections(
+            (route.connections, hostnames) for route, hostnames in attached if route.connections
+        ),
         attached_routes=len(attached),
         origin=listener.origin,
     )
-
-
-_Attached = Mapping[str, list[tuple[ResolvedRoute, tuple[str, ...]]]]
-
-
-def _attach(gateway: DeclaredGateway, lookup: GatewayLookup) -> tuple[Mapping[Attachment, Problem | None], _Attached]:
-    outcomes: dict[Attachment, Problem | None] = {}
-    attached: _Attached = {listener.name: [] for listener in gateway.listeners}
-    for route in sorted(lookup.routes, key=lambda route: route.route.name):
-        labels = lookup.namespace_labels(route.route.name.namespace)
-        found: dict[str, tuple[str, ...]] = {}
-        for parent in route.route.parents:
-            if parent.reference == (GATEWAY_GROUP, "Gateway", gateway.name):
-                hosts = _hosts(gateway, route, parent, labels=labels)
-                outcomes[route.route.name, parent] = hosts if isinstance(hosts, Problem) else None
-                found.update({} if isinstance(hosts, Problem) else hosts)
-        for name, hostnames in found.items():
-            attached[name].append((route, hostnames))
-    return outcomes, attached
-
-
-def _hosts(
-    gateway: DeclaredGateway, route: ResolvedRoute, parent: ParentRef, *, labels: Mapping[str, str] | None
-) -> Mapping[str, tuple[str, ...]] | Problem:
-    named = [listener for listener in gateway.listeners if selects_listener(parent, listener)]
-    if not named:
-        sentence = f"Gateway {gateway.name} has no listener {_wanted(parent)}"
-        return Problem(reason="NoMatchingParent", message=sentence)
-    allowed = [item for item in named if allows(item, route.route, gateway=gateway.name.namespace, labels=labels)]
-    if not allowed:
-        names = ", ".join(listener.name for listener in named)
-        sentence = f"allowedRoutes of listener {names} admits no HTTPRoute of namespace {route.route.name.namespace}"
-        return Problem(reason="NotAllowedByListeners", message=sentence)
-    hosts = {
-        listener.name: hostnames
-        for listener in allowed
-        if (hostnames := shared_hostnames(listener.hostname, route.route.hostnames)) is not None
-    }
-    if not hosts:
-        return Problem(reason="NoMatchingListenerHostname", message=_no_hostname(allowed, route))
-    return hosts
-
-
-def _wanted(parent: ParentRef) -> str:
-    parts = (f"named {parent.section}" if parent.section else "", f"on port {parent.port}" if parent.port else "")
-    return " ".join(part for part in parts if part) or "at all"
-
-
-def _no_hostname(listeners: Iterable[DeclaredListener], route: ResolvedRoute) -> str:
-    own = ", ".join(listener.hostname for listener in listeners)
-    return f"hostnames {', '.join(route.route.hostnames)} are not among those of the listeners, {own}"
 
 
 def _accepted(gateway: DeclaredGateway, listeners: Sequence[CheckedListener]) -> Condition:

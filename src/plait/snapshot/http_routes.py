@@ -1,18 +1,19 @@
 """HTTPRoute objects to declared routes: each match becomes a rule, references stay to be resolved."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
-from plait.model.ids import ObjectName, Origin
+from plait.model.ids import Origin
 from plait.model.traffic import Matching, NamedMatch, RequestMatch, Retry, Rule, StringMatch
 from plait.resources.formats import duration_seconds
 from plait.resources.gateway_api import http_route as api
-from plait.resources.gateway_api.http_filters import HTTPRequestMirrorFilter
-from plait.resources.gateway_api.references import BackendObjectReference, ParentReference
 from plait.resources.parse import Resource
 from plait.snapshot.conditions import Problem
-from plait.snapshot.declared import BackendRef, DeclaredRoute, DeclaredRule, ParentRef
+from plait.snapshot.declared_routes import BackendRef, DeclaredRoute, DeclaredRule
 from plait.snapshot.filters import Filters, backend_filters, left_out, rule_filters
+from plait.snapshot.route_references import backend_ref, mirror_ref, parent_ref
+from plait.snapshot.sessions import session_persistence, session_problems
 
 _MATCHING: Final = {
     "Exact": Matching.EXACT,
@@ -28,21 +29,9 @@ def declare_route(resource: Resource, spec: api.HTTPRouteSpec) -> DeclaredRoute:
         name=name,
         generation=resource.generation,
         created=resource.created,
-        parents=tuple(_parent(ref, name.namespace) for ref in spec.parent_refs),
+        parents=tuple(parent_ref(ref, name.namespace) for ref in spec.parent_refs),
         hostnames=tuple(dict.fromkeys(hostname.lower() for hostname in spec.hostnames)),
         rules=tuple(_rule(resource, index, rule) for index, rule in enumerate(spec.rules)),
-    )
-
-
-def _parent(ref: ParentReference, namespace: str) -> ParentRef:
-    written = ref.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
-    return ParentRef(
-        group=ref.group,
-        kind=ref.kind,
-        name=ObjectName(namespace=ref.namespace or namespace, name=ref.name),
-        section=ref.section_name or "",
-        port=ref.port or 0,
-        written=tuple(sorted(written.items())),
     )
 
 
@@ -61,7 +50,7 @@ def _rule(resource: Resource, index: int, rule: api.HTTPRouteRule) -> DeclaredRu
             for at, ref in enumerate(rule.backend_refs)
         ),
         mirrors=tuple(
-            _mirror(item, namespace, resource.origin(f"{path}.filters[{at}]")) for at, item in filters.mirrors
+            mirror_ref(item, namespace, resource.origin(f"{path}.filters[{at}]")) for at, item in filters.mirrors
         ),
         problems=tuple(_problems(path, rule, filters)),
         dropped=tuple(_dropped(path, rule)),
@@ -81,9 +70,7 @@ def _problems(path: str, rule: api.HTTPRouteRule, filters: Filters) -> Iterable[
     if filters.redirect and filters.rewrite:
         sentence = f"{path}.filters: RequestRedirect and URLRewrite exclude each other; remove one of them"
         yield Problem(reason="IncompatibleFilters", message=sentence)
-    if rule.session_persistence is not None:
-        sentence = f"{path}.sessionPersistence is not supported, so the rule answers 500; remove it"
-        yield Problem(reason="UnsupportedValue", message=sentence)
+    yield from session_problems(rule.session_persistence, path)
 
 
 def _template(
@@ -104,6 +91,8 @@ def _template(
         timeout=_seconds(timeouts.request),
         backend_timeout=_seconds(timeouts.backend_request),
         retry=_retry(rule.retry),
+        cors=filters.cors,
+        session=session_persistence(rule.session_persistence, f"{resource.namespace}/{resource.name}/{label}"),
         origin=resource.origin(path),
     )
 
@@ -117,12 +106,13 @@ def request_match(match: api.HTTPRouteMatch) -> RequestMatch:
     return RequestMatch(
         path=StringMatch(matching=matching, value=value),
         method=StringMatch(matching=Matching.EXACT, value=match.method) if match.method else None,
-        headers=_named((item.name.lower(), item.type, item.value) for item in match.headers),
-        query=_named((item.name, item.type, item.value) for item in match.query_params),
+        headers=named_matches((item.name.lower(), item.type, item.value) for item in match.headers),
+        query=named_matches((item.name, item.type, item.value) for item in match.query_params),
     )
 
 
-def _named(conditions: Iterable[tuple[str, str, str]]) -> tuple[NamedMatch, ...]:
+def named_matches(conditions: Iterable[tuple[str, str, str]]) -> tuple[NamedMatch, ...]:
+    """Conditions as (name, type, value); of a name that is given twice the first counts."""
     found: dict[str, NamedMatch] = {}
     for name, kind, value in conditions:
         found.setdefault(name, NamedMatch(name=name, match=StringMatch(matching=_MATCHING[kind], value=value)))
@@ -146,32 +136,9 @@ def _retry(retry: api.HTTPRouteRetry | None) -> Retry | None:
 
 def _backend(ref: api.HTTPBackendRef, namespace: str, origin: Origin) -> BackendRef:
     filters = backend_filters(ref.filters)
-    return BackendRef(
-        group=ref.group,
-        kind=ref.kind,
-        name=ObjectName(namespace=ref.namespace or namespace, name=ref.name),
-        port=ref.port or 0,
-        weight=ref.weight,
+    return replace(
+        backend_ref(ref, namespace, origin),
         request_headers=filters.request_headers,
         response_headers=filters.response_headers,
         unsupported=", ".join(filters.unsupported),
-        origin=origin,
-    )
-
-
-def _mirror(item: HTTPRequestMirrorFilter, namespace: str, origin: Origin) -> BackendRef:
-    ref: BackendObjectReference = item.backend_ref
-    numerator, denominator = 100, 100
-    if item.percent is not None:
-        numerator = item.percent
-    elif item.fraction is not None:
-        numerator, denominator = item.fraction.numerator, item.fraction.denominator
-    return BackendRef(
-        group=ref.group,
-        kind=ref.kind,
-        name=ObjectName(namespace=ref.namespace or namespace, name=ref.name),
-        port=ref.port or 0,
-        numerator=numerator,
-        denominator=denominator,
-        origin=origin,
     )

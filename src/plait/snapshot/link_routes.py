@@ -7,14 +7,16 @@ routes) replace them for callers of that namespace and are merged among themselv
 from collections.abc import Iterable, Sequence
 
 from plait.model.ids import ObjectName
+from plait.model.l4 import L4Rule
 from plait.model.services import Service, ServicePort
 from plait.model.traffic import ClusterKey, Frontend, Rule
 from plait.snapshot.attach import is_gateway, is_service, takes
 from plait.snapshot.declared import DeclaredPort, DeclaredService
+from plait.snapshot.declared_routes import SPECIFICITY
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.link_virtual_services import host_rules
 from plait.snapshot.links import Stage
-from plait.snapshot.precedence import ordered
+from plait.snapshot.precedence import ordered, ordered_connections
 from plait.snapshot.routes import Lookup, ResolvedRoute, resolve
 from plait.snapshot.services import service_host
 
@@ -67,9 +69,11 @@ def _scope(frontend: Frontend | None) -> tuple[str, bool] | None:
 
 def _frontend(stage: Stage, service: Service, declared: DeclaredService, port: ServicePort) -> Frontend:
     written = declared.port(port.number)
-    routes = _attached(stage, declared, written) if written and port.protocol.is_http else ()
-    own = [route for route in routes if route.route.name.namespace == service.name.namespace]
-    consumers = sorted({route.route.name.namespace for route in routes} - {service.name.namespace})
+    routes = _attached(stage, declared, written, of_requests=port.protocol.is_http) if written else ()
+    own = _of_namespace(routes, service.name.namespace)
+    others = sorted({route.route.name.namespace for route in routes} - {service.name.namespace})
+    consumers = [(namespace, _of_namespace(routes, namespace)) for namespace in others]
+    of_requests = port.protocol.is_http
     return Frontend(
         service=service.name,
         host=service.host,
@@ -77,31 +81,46 @@ def _frontend(stage: Stage, service: Service, declared: DeclaredService, port: S
         port=port.number,
         protocol=port.protocol,
         default=ClusterKey(service=service.name, port=port.number),
-        rules=_rules(own),
         attached=bool(own),
-        consumer_rules=tuple(
-            (namespace, _rules(route for route in routes if route.route.name.namespace == namespace))
-            for namespace in consumers
-        ),
         host_rules=tuple(host_rules(stage, service.host, port)),
+        rules=_rules(own) if of_requests else (),
+        consumer_rules=tuple((name, _rules(found)) for name, found in consumers) if of_requests else (),
+        l4_rules=() if of_requests else _connection_rules(own),
+        consumer_l4_rules=() if of_requests else tuple((name, _connection_rules(found)) for name, found in consumers),
     )
+
+
+def _of_namespace(routes: Iterable[ResolvedRoute], namespace: str) -> Sequence[ResolvedRoute]:
+    """The routes of one namespace, of the most specific kind among them only."""
+    found = [route for route in routes if route.route.name.namespace == namespace]
+    kind = min((route.route.kind for route in found), key=SPECIFICITY.index, default=None)
+    return [route for route in found if route.route.kind is kind]
 
 
 def _rules(routes: Iterable[ResolvedRoute]) -> tuple[Rule, ...]:
     return ordered(route.ranked for route in routes)
 
 
-def _attached(stage: Stage, service: DeclaredService, port: DeclaredPort) -> Sequence[ResolvedRoute]:
+def _connection_rules(routes: Iterable[ResolvedRoute]) -> tuple[L4Rule, ...]:
+    return ordered_connections((route.connections, route.route.hostnames) for route in routes if route.connections)
+
+
+def _attached(
+    stage: Stage, service: DeclaredService, port: DeclaredPort, *, of_requests: bool
+) -> Sequence[ResolvedRoute]:
     if service.is_entry or service.headless or service.alias:
         return ()
     reference = ("", "Service", service.name)
     return [
         resolved
         for name in stage.tables.routes.attached_to(reference)
-        if (resolved := stage.links.mesh_routes.get(name)) and _takes(resolved, service.name, port)
+        if name[0].of_requests is of_requests
+        and (resolved := stage.links.mesh_routes.get(name))
+        and _takes(resolved, service.name, port)
     ]
 
 
 def _takes(resolved: ResolvedRoute, service: ObjectName, port: DeclaredPort) -> bool:
     reference = ("", "Service", service)
-    return any(parent.reference == reference and takes(parent, port) for parent in resolved.route.parents)
+    route = resolved.route
+    return any(parent.reference == reference and takes(route.kind, parent, port) for parent in route.parents)

@@ -40,7 +40,7 @@ def _link(stage: Stage, declared: DeclaredService, members: Sequence[DeclaredWor
     reachable = not (declared.headless or declared.alias or declared.is_entry)
     return link(
         declared,
-        attached=lambda port: reachable and stage.tables.routes.acts_on(declared.name, port),
+        attached=lambda port: stage.tables.routes.spoken_at(declared.name, port) if reachable else None,
         members=members,
     )
 

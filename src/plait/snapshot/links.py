@@ -12,6 +12,7 @@ from plait.model.services import Endpoint, Service, Workload
 from plait.model.snapshot import Condition, PeerAuthentication, SelectedPolicy, SelectedReach, Status
 from plait.model.traffic import ClusterKey, Frontend
 from plait.snapshot.declared import DeclaredWorkload
+from plait.snapshot.declared_routes import RouteKey
 from plait.snapshot.gateways import LinkedGateway
 from plait.snapshot.overlaps import Overlaps
 from plait.snapshot.routes import ResolvedRoute
@@ -66,9 +67,9 @@ class Links:
     reaches: Versioned[ObjectName, Reach] = field(default_factory=Versioned[ObjectName, Reach])
     """The workloads that a Sidecar is for, with what it lets them call."""
     statuses: Versioned[StatusKey, Status] = field(default_factory=Versioned[StatusKey, Status])
-    mesh_routes: Versioned[ObjectName, ResolvedRoute] = field(default_factory=Versioned[ObjectName, ResolvedRoute])
+    mesh_routes: Versioned[RouteKey, ResolvedRoute] = field(default_factory=Versioned[RouteKey, ResolvedRoute])
     """Routes as resolved for their parents among Services."""
-    gateway_routes: Versioned[ObjectName, ResolvedRoute] = field(default_factory=Versioned[ObjectName, ResolvedRoute])
+    gateway_routes: Versioned[RouteKey, ResolvedRoute] = field(default_factory=Versioned[RouteKey, ResolvedRoute])
     """Routes as resolved for their parents among Gateways."""
     linked_gateways: dict[ObjectName, LinkedGateway] = field(default_factory=dict[ObjectName, LinkedGateway])
     plaintext: dict[ObjectName, PlaintextPorts] = field(default_factory=dict[ObjectName, PlaintextPorts])

@@ -11,7 +11,7 @@ from typing import Final
 from plait.model.gateways import TlsCertificate
 from plait.model.ids import ObjectName
 from plait.model.snapshot import Condition
-from plait.snapshot.attach import GATEWAY_GROUP, HTTP_ROUTE, granted
+from plait.snapshot.attach import GATEWAY_GROUP, admitted_kinds, granted, protocol_kinds
 from plait.snapshot.conditions import (
     ACCEPTED,
     CONFLICTED,
@@ -25,7 +25,9 @@ from plait.snapshot.conditions import (
 )
 from plait.snapshot.declared import DeclaredGateway, DeclaredGrant, DeclaredListener, DeclaredSecret, Reference
 
-_SERVED: Final = ("HTTP", "HTTPS")
+_SERVED: Final = ("HTTP", "HTTPS", "TLS", "TCP")
+_GROUPS: Final = {"HTTPS": "TLS"}
+"""Protocols that share a port with another one, because the server name tells their connections apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,7 @@ class CheckedListener:
     @property
     def served(self) -> bool:
         """Whether its port is opened."""
-        bare = self.listener.protocol == "HTTPS" and not self.certificates
+        bare = self.listener.terminates and not self.certificates
         return not (self.refused or self.conflicts or bare)
 
     @property
@@ -60,9 +62,7 @@ class CheckedListener:
     @property
     def supported_kinds(self) -> tuple[tuple[str, str], ...]:
         """The kinds of routes that may attach."""
-        if self.listener.protocol not in _SERVED:
-            return ()
-        return (HTTP_ROUTE,) if not self.listener.kinds or HTTP_ROUTE in self.listener.kinds else ()
+        return tuple((GATEWAY_GROUP, kind.value) for kind in admitted_kinds(self.listener))
 
 
 def check_listeners(gateway: DeclaredGateway, lookup: SecretLookup) -> tuple[CheckedListener, ...]:
@@ -90,9 +90,11 @@ def _check(
 
 def _refusals(gateway: DeclaredGateway, listener: DeclaredListener) -> Iterable[Problem]:
     if listener.protocol not in _SERVED:
-        sentence = f"protocol {listener.protocol} is not served; use HTTP or HTTPS"
+        sentence = f"protocol {listener.protocol} is not served; use HTTP, HTTPS, TLS or TCP"
         yield Problem(reason="UnsupportedProtocol", message=sentence)
-    if listener.protocol != "HTTPS":
+    if listener.protocol == "TLS" and not listener.has_tls:
+        yield Problem(reason="UnsupportedValue", message="tls is missing; set tls.mode to Passthrough or Terminate")
+    if not listener.terminates:
         return
     if listener.passthrough:
         yield Problem(reason="UnsupportedValue", message="tls.mode Passthrough is not for HTTPS; use Terminate")
@@ -106,9 +108,11 @@ def _refusals(gateway: DeclaredGateway, listener: DeclaredListener) -> Iterable[
 def _kinds(listener: DeclaredListener) -> Iterable[Problem]:
     if listener.protocol not in _SERVED:
         return
+    served = [(GATEWAY_GROUP, kind.value) for kind in protocol_kinds(listener)]
     for group, kind in listener.kinds:
-        if (group, kind) != HTTP_ROUTE:
-            sentence = f"allowedRoutes.kinds: {group}/{kind} cannot attach to {listener.protocol}; use HTTPRoute"
+        if (group, kind) not in served:
+            remedy = "use " + " or ".join(name for _, name in served)
+            sentence = f"allowedRoutes.kinds: {group}/{kind} cannot attach to {listener.protocol}; {remedy}"
             yield Problem(reason="InvalidRouteKinds", message=sentence)
 
 
@@ -116,7 +120,7 @@ def _conflicts(listeners: Sequence[DeclaredListener]) -> Mapping[str, Problem]:
     found: dict[str, Problem] = {}
     for one in listeners:
         others = [other for other in listeners if other is not one and other.port == one.port]
-        protocols = sorted(other.name for other in others if other.protocol != one.protocol)
+        protocols = sorted(other.name for other in others if _group(other) != _group(one))
         hostnames = sorted(other.name for other in others if other.hostname == one.hostname)
         if protocols:
             sentence = f"port {one.port} has another protocol at listener {', '.join(protocols)}; use another port"
@@ -126,6 +130,10 @@ def _conflicts(listeners: Sequence[DeclaredListener]) -> Mapping[str, Problem]:
             sentence = f"port {one.port} has {host} at listener {', '.join(hostnames)} too; use another hostname"
             found[one.name] = Problem(reason="HostnameConflict", message=sentence)
     return found
+
+
+def _group(listener: DeclaredListener) -> str:
+    return _GROUPS.get(listener.protocol, listener.protocol)
 
 
 def _certificate(gateway: DeclaredGateway, reference: Reference, lookup: SecretLookup) -> TlsCertificate | Problem:

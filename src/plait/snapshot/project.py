@@ -6,6 +6,7 @@ its listeners and the clusters of their rules, whatever is demanded. Equal views
 changes often (endpoints, scope keys) is in here.
 """
 
+import ipaddress
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,10 +14,11 @@ from typing import Final
 
 from plait.model.gateways import GatewayListener
 from plait.model.ids import ObjectName
+from plait.model.l4 import L4Rule
 from plait.model.protection import IDLE_TOWARDS_AN_APP
 from plait.model.services import Capture, Resolution, Service, Workload, WorkloadKind
 from plait.model.snapshot import Snapshot
-from plait.model.traffic import ClusterKey, Rule
+from plait.model.traffic import ClusterKey, Frontend, Rule
 from plait.model.view import (
     DirectEndpoint,
     InboundMode,
@@ -63,7 +65,7 @@ def _sidecar(snapshot: Snapshot, workload: Workload, demand: frozenset[str], ser
         for frontend in _frontends(snapshot, service, workload)
         if bounds.lets(service, frontend.port)
     )
-    wanted = {key for frontend in frontends for key in _clusters_of(frontend.rules)}
+    wanted = {key for frontend in frontends for key in _clusters_of(frontend.rules, frontend.l4_rules)}
     wanted.update(frontend.default for frontend in frontends if not frontend.closed)
     return View(
         name=workload.name,
@@ -92,6 +94,7 @@ def _frontends(snapshot: Snapshot, service: Service, workload: Workload) -> Iter
     for port in service.ports if reachable else ():
         frontend = snapshot.frontends[service.host, port.number]
         rules, closed = frontend.rules_for(workload.name.namespace, workload.labels)
+        l4_rules, shut = frontend.l4_rules_for(workload.name.namespace)
         yield OutboundFrontend(
             service=service.name,
             host=service.host,
@@ -99,14 +102,28 @@ def _frontends(snapshot: Snapshot, service: Service, workload: Workload) -> Iter
             port=port.number,
             protocol=port.protocol,
             rules=rules,
-            closed=closed,
+            l4_rules=tuple(rule for rule in l4_rules if _may_take(rule, frontend)),
+            closed=closed if port.protocol.is_http else shut,
             default=frontend.default,
             aliases=spellings,
             tells_caller=service.tells_caller,
         )
 
 
-def _clusters_of(rules: Iterable[Rule]) -> Iterable[ClusterKey]:
+def _may_take(rule: L4Rule, frontend: Frontend) -> bool:
+    """Whether connections to a frontend may match a rule, as far as its address and port tell."""
+    subnets = not rule.subnets or not frontend.address or within(frontend.address, rule.subnets)
+    return subnets and rule.takes_port(frontend.port)
+
+
+def within(address: str, subnets: Iterable[str]) -> bool:
+    """Whether an address is in one of the CIDR ranges."""
+    return any(ipaddress.ip_address(address) in ipaddress.ip_network(subnet, strict=False) for subnet in subnets)
+
+
+def _clusters_of(rules: Iterable[Rule], l4_rules: Iterable[L4Rule]) -> Iterable[ClusterKey]:
+    for l4_rule in l4_rules:
+        yield from (item.cluster for item in l4_rule.destinations if item.cluster is not None)
     for rule in rules:
         yield from (item.cluster for item in rule.destinations if item.cluster is not None)
         yield from (mirror.cluster for mirror in rule.mirrors)
@@ -185,7 +202,7 @@ def _direct(
 def _gateway(snapshot: Snapshot, workload: Workload, servers: Servers) -> View:
     gateway = snapshot.gateways.get(workload.gateway) if workload.gateway else None
     listeners: tuple[GatewayListener, ...] = gateway.listeners if gateway else ()
-    wanted = {key for listener in listeners for key in _clusters_of(listener.rules)}
+    wanted = {key for listener in listeners for key in _clusters_of(listener.rules, listener.l4_rules)}
     certificates = dict.fromkeys(name for listener in listeners for name in listener.certificates)
     return View(
         name=workload.name,

@@ -12,21 +12,27 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from plait.model.ids import ObjectName
+from plait.model.l4 import L4Destination, L4Rule
 from plait.model.traffic import ClusterKey, Destination, Mirror, Rule
 from plait.snapshot.attach import GATEWAY_GROUP, granted, is_service
 from plait.snapshot.conditions import Problem
-from plait.snapshot.declared import BackendRef, DeclaredGrant, DeclaredRoute, DeclaredRule, DeclaredService
-from plait.snapshot.precedence import RankedRoute
+from plait.snapshot.declared import DeclaredGrant, DeclaredService
+from plait.snapshot.declared_routes import BackendRef, DeclaredRoute, DeclaredRule
+from plait.snapshot.precedence import RankedConnections, RankedRoute
 
 _BROKEN = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedRoute:
-    """A route whose references were looked up; `references` and `dropped` say what is wrong with it."""
+    """A route whose references were looked up; `references` and `dropped` say what is wrong with it.
+
+    `ranked` are its rules for requests, `connections` its rule for connections, by its kind.
+    """
 
     route: DeclaredRoute
     ranked: RankedRoute
+    connections: RankedConnections | None = None
     references: tuple[Problem, ...] = ()
     dropped: tuple[Problem, ...] = ()
 
@@ -47,14 +53,19 @@ class Lookup:
 def resolve(route: DeclaredRoute, lookup: Lookup) -> ResolvedRoute:
     """The rules of a route with their destinations, and what is wrong with its references."""
     problems: list[Problem] = []
+    resolver = _Resolver(route=route, lookup=lookup, problems=problems)
     rules = tuple(
-        rule
-        for declared in route.rules
-        for rule in _resolve_rule(declared, _Resolver(route=route, lookup=lookup, problems=problems))
+        rule for declared in route.rules if route.kind.of_requests for rule in _resolve_rule(declared, resolver)
     )
     return ResolvedRoute(
         route=route,
-        ranked=RankedRoute(name=route.name, created=route.created, rules=rules),
+        ranked=RankedRoute(
+            name=route.name,
+            created=route.created,
+            rules=rules,
+            ranks=tuple(rank for declared in route.rules for rank in declared.ranks),
+        ),
+        connections=_connections(route, resolver),
         references=tuple(dict.fromkeys(problem for problem in problems if problem.reason != "UnsupportedValue")),
         dropped=(
             *(problem for rule in route.rules for problem in (*rule.problems, *rule.dropped)),
@@ -106,12 +117,27 @@ class _Resolver:
     def _permitted(self, ref: BackendRef) -> bool:
         if self.lookup.grants is None:
             return True
-        source = GATEWAY_GROUP, "HTTPRoute", self.route.name.namespace
+        source = GATEWAY_GROUP, self.route.kind.value, self.route.name.namespace
         return granted(self.lookup.grants(ref.name.namespace), source, ref.reference)
 
     def _say(self, ref: BackendRef, reason: str, sentence: str) -> Problem:
         path = f"{ref.origin.path}: " if ref.origin else ""
         return Problem(reason=reason, message=f"{path}{sentence}")
+
+
+def _connections(route: DeclaredRoute, resolver: _Resolver) -> RankedConnections | None:
+    if route.kind.of_requests:
+        return None
+    rule = route.rules[0]
+    shares = [
+        L4Destination(cluster=resolver.cluster(ref), weight=ref.weight, origin=ref.origin) for ref in rule.backends
+    ]
+    l4_rule = L4Rule(
+        name=f"{route.name}/{rule.name}",
+        destinations=tuple(item for item in shares if item.weight),
+        origin=rule.origin,
+    )
+    return RankedConnections(name=route.name, created=route.created, rule=l4_rule)
 
 
 def _resolve_rule(declared: DeclaredRule, resolver: _Resolver) -> Iterable[Rule]:

@@ -188,11 +188,14 @@ def owner_of(candidates: Iterable[DeclaredService]) -> DeclaredService | None:
 
 
 def link(
-    declared: DeclaredService, *, attached: Callable[[DeclaredPort], bool], members: Sequence[DeclaredWorkload]
+    declared: DeclaredService,
+    *,
+    attached: Callable[[DeclaredPort], Protocol | None],
+    members: Sequence[DeclaredWorkload],
 ) -> Service:
     """The service of the model: its TCP ports with the protocol that all that is known gives them.
 
-    `attached` tells whether an HTTP route names a port.
+    `attached` tells what the routes at a port want it to speak.
     """
     return Service(
         name=declared.name,
@@ -213,28 +216,34 @@ def link(
 def _linked(
     declared: DeclaredService,
     port: DeclaredPort,
-    attached: Callable[[DeclaredPort], bool],
+    attached: Callable[[DeclaredPort], Protocol | None],
     members: Sequence[DeclaredWorkload],
 ) -> ServicePort:
-    protocol = port.protocol or _protocol(declared, port, attached=attached(port), members=members)
+    routed = attached(port)
+    protocol = port.protocol or _protocol(declared, port, attached=routed, members=members)
     wanted = bool(needing_requests(declared.protection, tells_caller=declared.tells_caller))
     return ServicePort(
         number=port.number,
         name=port.name,
         target=port.target,
         protocol=protocol,
-        asks_for_http=protocol.is_http and (port.protocol is not None or wanted or attached(port)),
+        asks_for_http=protocol.is_http and (port.protocol is not None or wanted or routed is not None),
     )
 
 
 def _protocol(
-    service: DeclaredService, port: DeclaredPort, *, attached: bool, members: Sequence[DeclaredWorkload]
+    service: DeclaredService, port: DeclaredPort, *, attached: Protocol | None, members: Sequence[DeclaredWorkload]
 ) -> Protocol:
     numbers = ((item.workload, target_number(service, port, item.workload)) for item in members)
     registered = agreed(registered_protocol(workload, number) for workload, number in numbers if number is not None)
     if attached:
-        return registered if registered and registered.is_http else Protocol.HTTP
+        return registered if registered and _serves(registered, attached) else attached
     return registered or known_protocol(port.number, port.target)
+
+
+def _serves(spoken: Protocol, wanted: Protocol) -> bool:
+    """Whether what the app speaks is as good as what routes want, or more precise."""
+    return spoken.is_http2 if wanted.is_http2 else wanted.is_http and spoken.is_http
 
 
 def target_number(

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 from plait.model.ids import ObjectName
 from plait.model.snapshot import Condition, ParentStatus, Status
-from plait.snapshot.attach import GATEWAY_GROUP, is_gateway, is_service, service_problem
+from plait.snapshot.attach import GATEWAY_GROUP, is_gateway, is_service, service_problem, takes
 from plait.snapshot.conditions import ACCEPTED, RESOLVED_REFS, Problem, checked, partially_invalid
-from plait.snapshot.declared import DeclaredEntry, DeclaredRoute, ParentRef
+from plait.snapshot.declared import DeclaredEntry, DeclaredPort, DeclaredService
+from plait.snapshot.declared_routes import DeclaredRoute, ParentRef
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.gateways import class_status
 from plait.snapshot.link_destinations import DESTINATION_RULE
@@ -17,7 +18,6 @@ from plait.snapshot.routes import ResolvedRoute
 from plait.snapshot.virtual_services import KIND as VIRTUAL_SERVICE
 from plait.snapshot.virtual_statuses import virtual_service_status
 
-HTTP_ROUTE = "HTTPRoute"
 GATEWAY = "Gateway"
 GATEWAY_CLASS = "GatewayClass"
 SERVICE_ENTRY = "ServiceEntry"
@@ -29,9 +29,9 @@ _DROPPED = "Dropped Rule: "
 def write_statuses(stage: Stage, dirty: Dirty) -> None:
     """Write the statuses of every marked object again."""
     statuses, tables = stage.links.statuses, stage.tables
-    for name in dirty.answers:
-        route = tables.routes.routes.get(name)
-        statuses.put((HTTP_ROUTE, name), _route_status(stage, route) if route else None)
+    for key in dirty.answers:
+        route = tables.routes.routes.get(key)
+        statuses.put((key[0].value, key[1]), _route_status(stage, route) if route else None)
     for name in dirty.gateways:
         linked = stage.links.linked_gateways.get(name)
         statuses.put((GATEWAY, name), linked.status if linked else None)
@@ -73,28 +73,55 @@ def _route_status(stage: Stage, route: DeclaredRoute) -> Status:
         for parent in route.parents
         if (conditions := _conditions(stage, route, parent))
     ]
-    return Status(kind=HTTP_ROUTE, name=route.name, generation=route.generation, parents=tuple(parents))
+    return Status(kind=route.kind.value, name=route.name, generation=route.generation, parents=tuple(parents))
 
 
 def _conditions(stage: Stage, route: DeclaredRoute, parent: ParentRef) -> tuple[Condition, ...]:
     links = stage.links
     if is_service(parent.reference):
-        problem = service_problem(parent, stage.tables.services.by_name(parent.name))
-        return _at(links.mesh_routes.get(route.name), problem)
+        return _at(links.mesh_routes.get(route.key), _service_problem(stage, route, parent))
     if is_gateway(parent.reference):
         linked = links.linked_gateways.get(parent.name)
         if linked is not None:
-            return _at(links.gateway_routes.get(route.name), linked.outcomes.get((route.name, parent)))
+            return _at(links.gateway_routes.get(route.key), linked.outcomes.get((route.key, parent)))
         if parent.name in stage.tables.gateways.gateways:
             return ()
         sentence = f"Gateway {parent.name} does not exist; make it, or name another one in parentRefs"
-        return _at(links.gateway_routes.get(route.name), Problem(reason="NoMatchingParent", message=sentence))
+        return _at(links.gateway_routes.get(route.key), Problem(reason="NoMatchingParent", message=sentence))
     if parent.group not in _OUR_PARENTS:
         return ()
     kind = f"{parent.group}/{parent.kind}" if parent.group else parent.kind
     remedy = 'write group: "" with it' if parent.kind == "Service" else "name a Service or a Gateway"
     sentence = f"{kind} {parent.name} cannot be a parent; {remedy}"
     return (checked(ACCEPTED, (Problem(reason="NoMatchingParent", message=sentence),)),)
+
+
+def _service_problem(stage: Stage, route: DeclaredRoute, parent: ParentRef) -> Problem | None:
+    declared = stage.tables.services.by_name(parent.name)
+    problem = service_problem(route.kind, parent, declared)
+    if problem or declared is None:
+        return problem
+    taken = [port for port in declared.ports if takes(route.kind, parent, port)]
+    return None if any(_wins(stage, route, declared, port) for port in taken) else _conflict(stage, route, parent)
+
+
+def _wins(stage: Stage, route: DeclaredRoute, service: DeclaredService, port: DeclaredPort) -> bool:
+    """Whether the route is of the kind that acts at a port: the most specific one, and one for what the port speaks."""
+    linked = stage.links.services.get(service.host)
+    spoken = linked.port(port.number) if linked else None
+    if spoken is not None and spoken.protocol.is_http is not route.kind.of_requests:
+        return False
+    return stage.tables.routes.kind_at(service.name, port, namespace=route.name.namespace) is route.kind
+
+
+def _conflict(stage: Stage, route: DeclaredRoute, parent: ParentRef) -> Problem:
+    others = stage.tables.routes.attached_to(parent.reference)
+    listed = ", ".join(f"{kind} {name}" for kind, name in others if kind is not route.kind)
+    sentence = (
+        f"a port of Service {parent.name} has routes of one kind, the most specific of GRPCRoute, HTTPRoute, TLSRoute "
+        f"and TCPRoute; {listed} comes before this {route.kind}, so name other ports"
+    )
+    return Problem(reason="Conflicted", message=sentence)
 
 
 def _at(resolved: ResolvedRoute | None, problem: Problem | None) -> tuple[Condition, ...]:

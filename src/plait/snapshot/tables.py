@@ -6,6 +6,7 @@ listed say nothing about traffic.
 
 import ipaddress
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, cast
 
 from plait.model.ids import ObjectName
@@ -17,13 +18,16 @@ from plait.snapshot.authorization import declare_authorization
 from plait.snapshot.certificates import declare_secret
 from plait.snapshot.conditions import PARTIALLY_INVALID
 from plait.snapshot.declared import DeclaredNode
+from plait.snapshot.declared_routes import DeclaredRoute, RouteKind
 from plait.snapshot.destination_rules import declare_destination_rule
 from plait.snapshot.destination_table import DestinationTable
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.endpoints import SERVICE_LABEL, declare_slice
 from plait.snapshot.gateway_objects import declare_class, declare_gateway, declare_grant
 from plait.snapshot.gateway_table import GatewayTable
+from plait.snapshot.grpc_routes import declare_grpc_route
 from plait.snapshot.http_routes import declare_route
+from plait.snapshot.l4_routes import declare_tcp_route, declare_tls_route
 from plait.snapshot.peer_authentication import declare_peer_authentication
 from plait.snapshot.policy_table import PolicyTable
 from plait.snapshot.route_table import RouteTable
@@ -42,6 +46,12 @@ NETWORKING: Final = "networking.istio.io"
 SECURITY: Final = "security.istio.io"
 _REGION: Final = "topology.kubernetes.io/region"
 _ZONE: Final = "topology.kubernetes.io/zone"
+_DECLARE_ROUTE: Final[Mapping[RouteKind, Callable[[Resource, Any], DeclaredRoute]]] = {
+    RouteKind.GRPC: declare_grpc_route,
+    RouteKind.HTTP: declare_route,
+    RouteKind.TLS: declare_tls_route,
+    RouteKind.TCP: declare_tcp_route,
+}
 _Put = Callable[[ObjectName, Resource | None, Dirty], None]
 
 
@@ -71,7 +81,7 @@ class Tables:
             (NETWORKING, "VirtualService"): self._virtual_service,
             (SECURITY, "PeerAuthentication"): self._peer,
             (SECURITY, "AuthorizationPolicy"): self._authorization,
-            (GATEWAY_GROUP, "HTTPRoute"): self._route,
+            **{(GATEWAY_GROUP, kind.value): partial(self._route, kind) for kind in RouteKind},
             (GATEWAY_GROUP, "Gateway"): self._gateway,
             (GATEWAY_GROUP, "GatewayClass"): self._class,
             (GATEWAY_GROUP, "ReferenceGrant"): self._grant,
@@ -165,8 +175,9 @@ class Tables:
         declared = declare_authorization(resource, resource.spec) if resource else None
         self.policies.put_authorization(name, declared, dirty)
 
-    def _route(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
-        self.routes.put(name, declare_route(resource, resource.spec) if resource else None, dirty)
+    def _route(self, kind: RouteKind, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
+        declared = _DECLARE_ROUTE[kind](resource, resource.spec) if resource else None
+        self.routes.put((kind, name), declared, dirty)
 
     def _gateway(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
         self.gateways.put(name, declare_gateway(resource, resource.spec) if resource else None, dirty)

@@ -1,0 +1,51 @@
+"""References of routes of every kind, from the objects to declared ones."""
+
+from plait.model.ids import ObjectName, Origin
+from plait.resources.gateway_api.http_filters import HTTPRequestMirrorFilter
+from plait.resources.gateway_api.references import BackendObjectReference, ParentReference
+from plait.resources.gateway_api.references import BackendRef as WeightedReference
+from plait.snapshot.declared_routes import BackendRef, ParentRef
+
+
+def parent_ref(ref: ParentReference, namespace: str) -> ParentRef:
+    """What a route wants to attach to."""
+    written = ref.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
+    return ParentRef(
+        group=ref.group,
+        kind=ref.kind,
+        name=ObjectName(namespace=ref.namespace or namespace, name=ref.name),
+        section=ref.section_name or "",
+        port=ref.port or 0,
+        written=tuple(sorted(written.items())),
+    )
+
+
+def backend_ref(ref: WeightedReference, namespace: str, origin: Origin) -> BackendRef:
+    """Where a share of a rule's traffic goes."""
+    return BackendRef(
+        group=ref.group,
+        kind=ref.kind,
+        name=ObjectName(namespace=ref.namespace or namespace, name=ref.name),
+        port=ref.port or 0,
+        weight=ref.weight,
+        origin=origin,
+    )
+
+
+def mirror_ref(item: HTTPRequestMirrorFilter, namespace: str, origin: Origin) -> BackendRef:
+    """Where copies go, and the share of requests that is copied."""
+    ref: BackendObjectReference = item.backend_ref
+    numerator, denominator = 100, 100
+    if item.percent is not None:
+        numerator = item.percent
+    elif item.fraction is not None:
+        numerator, denominator = item.fraction.numerator, item.fraction.denominator
+    return BackendRef(
+        group=ref.group,
+        kind=ref.kind,
+        name=ObjectName(namespace=ref.namespace or namespace, name=ref.name),
+        port=ref.port or 0,
+        numerator=numerator,
+        denominator=denominator,
+        origin=origin,
+    )

@@ -5,7 +5,7 @@ RUNTIME_PACKAGES = nftables=nft iproute2=ip
 TEST_PACKAGES = kubernetes-client=kubectl curl=curl socat=socat iptables=iptables openssl=openssl etcd-server=etcd
 BENCH_PACKAGES = wrk=wrk nghttp2-client=h2load nginx-light=nginx haproxy=haproxy
 
-.PHONY: setup setup-test demo test all-tests check fix golden bench soak docs clean
+.PHONY: setup setup-test demo test all-tests check fix golden bench soak conformance docs clean
 
 setup:
 	@tools/setup.sh $(RUNTIME_PACKAGES)
@@ -16,9 +16,11 @@ setup-test:
 demo: setup
 	@.venv/bin/plait demo
 
+# What counts lost calls has the machine to itself; everything else with real processes shares it.
 test: check-static
 	$(UNIT)
-	$(PYTEST) -m "integration and not long"
+	$(PYTEST) -n 2 --dist loadfile -m "integration and not long" --ignore tests/integration
+	$(PYTEST) -m "integration and not long" tests/integration
 
 all-tests: check-static
 	$(UNIT)
@@ -33,7 +35,7 @@ check-static: typings/.complete
 	@mkdir -p build
 	.venv/bin/ruff format --check -q .
 	.venv/bin/ruff check -q .
-	.venv/bin/codespell -q 3 src tests docs examples bench README.md ARCHITECTURE.md CONTRIBUTING.md
+	.venv/bin/codespell -q 3 src tests docs examples bench conformance README.md ARCHITECTURE.md CONTRIBUTING.md
 	.venv/bin/lint-imports --no-cache >build/imports.log || { cat build/imports.log; exit 1; }
 	.venv/bin/pyright --warnings
 	.venv/bin/python tools/reference.py --check
@@ -51,6 +53,9 @@ bench:
 
 soak: setup
 	.venv/bin/python -m bench.soak
+
+conformance: setup
+	.venv/bin/python -m conformance
 
 docs: setup
 	.venv/bin/python tools/reference.py

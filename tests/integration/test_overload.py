@@ -120,6 +120,7 @@ GENEROUS: tuple[Mapping[str, str], ...] = (
 """Limits that the load does not reach (`adaptive` begins with three at a time, which it would)."""
 
 
+@pytest.mark.long
 def test_limits_change_under_load(machine: Machine) -> None:
     """Every sort of limit turned on, changed and off again: no call is lost, whatever becomes HTTP by it or bytes."""
     serve(machine, "answers", "answers")

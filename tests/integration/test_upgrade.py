@@ -241,6 +241,7 @@ def test_callers_wait_while_their_killed_envoy_is_started_again(machine: Machine
             assert lost[stream] <= (plan.get("workers", 1) if stream in mine else 0), (name, lost)
 
 
+@pytest.mark.long
 @needs_root
 def test_plait_itself_is_upgraded_under_load(tmp_path: Path) -> None:
     """`plait down --keep-workloads` and `plait up` of another version: it adopts what runs, and nothing is lost."""

@@ -1,0 +1,144 @@
+"""The app behind the conformance Services: it answers with what it was asked, so that a case can check it.
+
+usage: python -m conformance.echo NAME FOLDER      (FOLDER holds cert.pem and key.pem for the TLS port)
+
+Ports: 8080 HTTP/1.1, HTTP/2 without TLS and WebSocket, 8081 the same (declared h2c), 8443 HTTPS, 9090 TCP (a line is
+answered with NAME and the line), 7070 gRPC (any method is answered with JSON). `?delay=SECONDS` waits, `?status=CODE`
+answers that, `?fail=N&key=K` answers 500 to the first N calls of that key; `x-echo-set-header: NAME:VALUE` sets a
+header of the answer.
+"""
+
+import asyncio
+import json
+import sys
+import urllib.parse
+from collections import Counter
+from concurrent import futures
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+
+HTTP: Final = 8080
+H2C: Final = 8081
+HTTPS: Final = 8443
+TCP: Final = 9090
+GRPC: Final = 7070
+
+
+class Echo:
+    """The ASGI application."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._seen: Counter[str] = Counter()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request or a WebSocket."""
+        if scope["type"] == "http":
+            await self._request(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._conversation(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await _live(receive, send)
+
+    async def _request(self, scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        wanted = dict(urllib.parse.parse_qsl(scope["query_string"].decode()))
+        key = wanted.get("key", "")
+        self._seen[key] += 1
+        await asyncio.sleep(float(wanted.get("delay", 0)))
+        failing = self._seen[key] <= int(wanted.get("fail", 0))
+        status = 500 if failing else int(wanted.get("status", 200))
+        told = self._told(scope) | {"call": self._seen[key]}
+        headers = [(b"content-type", b"application/json")]
+        for name, value in scope["headers"]:
+            if name == b"x-echo-set-header":
+                headers += [_pair(part) for part in value.split(b",")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": json.dumps(told).encode()})
+
+    async def _conversation(self, scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            told = self._told(scope) | {"text": message.get("text")}
+            await send({"type": "websocket.send", "text": json.dumps(told)})
+
+    def _told(self, scope: Any) -> dict[str, Any]:
+        headers: dict[str, list[str]] = {}
+        for name, value in scope["headers"]:
+            headers.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+        query = scope["query_string"].decode()
+        path = scope["raw_path"].decode() + (f"?{query}" if query else "")
+        return {
+            "backend": self._name,
+            "path": path,
+            "method": scope.get("method", "GET"),
+            "protocol": scope["http_version"],
+            "host": headers.get("host", [""])[0],
+            "scheme": scope["scheme"],
+            "headers": headers,
+        }
+
+
+def _pair(text: bytes) -> tuple[bytes, bytes]:
+    name, _, value = text.partition(b":")
+    return name.strip().lower(), value.strip()
+
+
+async def _live(receive: Any, send: Any) -> None:
+    while True:
+        kind = (await receive())["type"]
+        await send({"type": f"{kind}.complete"})
+        if kind == "lifespan.shutdown":
+            return
+
+
+class Calls(grpc.GenericRpcHandler):
+    """Answers every gRPC method with what it was called with."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """The answer to a call of a method."""
+        headers: dict[str, list[str]] = {}
+        for key, value in handler_call_details.invocation_metadata or ():
+            headers.setdefault(key, []).append(value if isinstance(value, str) else value.hex())
+        told = {"backend": self._name, "path": handler_call_details.method, "headers": headers}
+
+        def answer(request: bytes, context: Any) -> bytes:
+            del request, context
+            return json.dumps(told).encode()
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+
+async def _line(name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while line := await reader.readline():
+        writer.write(f"{name} {line.decode().strip()}\n".encode())
+        await writer.drain()
+    writer.close()
+
+
+async def _serve(name: str, folder: Path) -> None:
+    config = Config()
+    config.bind = [f"0.0.0.0:{HTTPS}"]
+    config.insecure_bind = [f"0.0.0.0:{HTTP}", f"0.0.0.0:{H2C}"]
+    config.certfile, config.keyfile = str(folder / "cert.pem"), str(folder / "key.pem")
+    config.alpn_protocols = ["h2", "http/1.1"]
+    config.include_server_header = False
+    await asyncio.start_server(lambda reader, writer: _line(name, reader, writer), "0.0.0.0", TCP)
+    server = grpc.server(futures.ThreadPoolExecutor(8))
+    server.add_generic_rpc_handlers((Calls(name),))
+    server.add_insecure_port(f"0.0.0.0:{GRPC}")
+    server.start()
+    await serve(Echo(name), config)
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(sys.argv[1], Path(sys.argv[2])))

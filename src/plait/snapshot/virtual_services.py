@@ -13,7 +13,7 @@ from plait.model.traffic import HeaderChange, Rule
 from plait.resources.istio import matches as api
 from plait.resources.istio.virtual_service import HTTPMatchRequest, HTTPRoute, VirtualServiceSpec
 from plait.resources.parse import Resource
-from plait.snapshot.declared import NO_HEADERS
+from plait.snapshot.declared_routes import NO_HEADERS
 from plait.snapshot.names import possible_hosts
 from plait.snapshot.virtual_actions import action, header_change, percent_of, problems
 from plait.snapshot.virtual_matches import callers, request_match

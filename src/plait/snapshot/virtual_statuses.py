@@ -61,7 +61,7 @@ def _host_problem(stage: Stage, declared: DeclaredVirtualService, hosts: tuple[s
         return Problem(reason="HeadlessHost", message=f"spec.hosts: {host} is headless: {remedy}")
     route = _gateway_api(stage, service)
     if route:
-        sentence = f"spec.hosts: HTTPRoute {route} is attached to {host} and decides alone; delete one of the two"
+        sentence = f"spec.hosts: {route} is attached to {host} and decides alone; delete one of the two"
         return Problem(reason="Overruled", message=sentence)
     older = _older(stage, declared, host)
     if older:
@@ -77,10 +77,14 @@ def _gateway_api(stage: Stage, service: DeclaredService) -> str:
     own = [route for route in routes if route.name.namespace == service.name.namespace]
     ports = [port for port in service.ports if port.takes_requests]
     decided = all(
-        any(parent.reference == reference and takes(parent, port) for route in own for parent in route.parents)
+        any(
+            parent.reference == reference and takes(route.kind, parent, port)
+            for route in own
+            for parent in route.parents
+        )
         for port in ports
     )
-    return str(own[0].name) if own and ports and decided else ""
+    return f"{own[0].kind} {own[0].name}" if own and ports and decided else ""
 
 
 def _older(stage: Stage, declared: DeclaredVirtualService, host: str) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.counted_load import CountedLoad, apply, serve, stop
-from tests.integration.etcd import etcd
 from tests.integration.machines import Machine, free_port, needs_root, until
+from tests.store.etcd import etcd
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180), needs_root]
 PLAN = {
@@ -47,10 +47,10 @@ class Pair:
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Generator[Pair]:
-    with etcd(tmp_path / "etcd") as store:
+    with etcd() as member:
         controls = (Machine(tmp_path / "a"), Machine(tmp_path / "b"))
         addresses = (f"127.0.0.2:{free_port()}", f"127.0.0.3:{free_port()}")
-        made = Pair(controls, addresses, store, tmp_path / "seal.key")
+        made = Pair(controls, addresses, member.address, tmp_path / "seal.key")
         try:
             made.start(0)
             made.start(1)
@@ -78,8 +78,9 @@ def answered(load: CountedLoad, who: str) -> bool:
     before = load.report()
     time.sleep(0.3)
     after = load.report()
-    grown = {name: Counter(after[name]["by"]) - Counter(before[name]["by"]) for name in after}
-    return all(set(answers) == {who} for answers in grown.values())
+    counts: list[dict[str, int]] = [after[name]["by"] for name in after]
+    old: list[dict[str, int]] = [before[name]["by"] for name in after]
+    return all(set(Counter(new) - Counter(past)) == {who} for new, past in zip(counts, old, strict=True))
 
 
 def test_either_control_is_killed_under_load(pair: Pair, member: Machine) -> None:

@@ -1,7 +1,8 @@
-"""What every store promises; run against the one in memory and the one in a file."""
+"""What every store promises; run against the one in memory, the one in a file and the one in etcd."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -9,26 +10,54 @@ import pytest
 from plait.errors import ConflictError, GoneError, NotFoundError
 from plait.store.memory import MemoryStore
 from plait.store.sqlite import SqliteStore
-from plait.store.store import Change, Store
+from plait.store.store import Change, Document, Store
 from tests.store.documents import drop, key, put
+from tests.store.etcd import Member, etcd, opened, prefix
 
 Scenario = Callable[[Store], Awaitable[None]]
 Run = Callable[[Scenario], None]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(scope="module")
+def member() -> Iterator[Member]:
+    with etcd() as started:
+        yield started
+
+
+@asynccontextmanager
+async def _etcd_store(member: Member) -> AsyncGenerator[Store]:
+    async with opened(member, prefix(), history=100) as store:
+        yield store
+
+
+@asynccontextmanager
+async def _closing(store: Store) -> AsyncGenerator[Store]:
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@pytest.fixture(params=["memory", "sqlite", pytest.param("etcd", marks=pytest.mark.integration)])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
     """Runs a scenario against a new store that keeps 100 changes."""
 
+    def new() -> AbstractAsyncContextManager[Store]:
+        if request.param == "etcd":
+            return _etcd_store(request.getfixturevalue("member"))
+        if request.param == "memory":
+            return _closing(MemoryStore(history=100))
+        return _closing(SqliteStore.open(tmp_path / "s", history=100))
+
     async def play(scenario: Scenario) -> None:
-        store: Store
-        store = MemoryStore(history=100) if request.param == "memory" else SqliteStore.open(tmp_path / "s", history=100)
-        try:
+        async with new() as store:
             await scenario(store)
-        finally:
-            await store.close()
 
     return lambda scenario: asyncio.run(play(scenario))
+
+
+def _revision(document: Document) -> int:
+    return int(document["metadata"]["resourceVersion"])
 
 
 async def _next(stream: AsyncIterator[Sequence[Change]]) -> list[tuple[str, str, int]]:
@@ -36,15 +65,19 @@ async def _next(stream: AsyncIterator[Sequence[Change]]) -> list[tuple[str, str,
     return [(change.type, change.key.name, change.revision) for change in batch]
 
 
-def test_each_write_takes_the_next_revision(run: Run) -> None:
+async def _told(stream: AsyncIterator[Sequence[Change]]) -> list[tuple[str, str]]:
+    return [(kind, name) for kind, name, _ in await _next(stream)]
+
+
+def test_each_commit_takes_a_higher_revision(run: Run) -> None:
     """The revision of a write is the stored object's resourceVersion."""
 
     async def scenario(store: Store) -> None:
         first = await store.commit([put("a"), put("b")])
         second = await store.commit([put("a", x=1)])
-        assert [d["metadata"]["resourceVersion"] for d in (*first, *second)] == ["1", "2", "3"]
+        assert 0 < _revision(first[0]) <= _revision(first[1]) < _revision(second[0])
         assert await store.get(key("a")) == second[0]
-        assert store.revision == 3
+        assert store.revision == _revision(second[0])
 
     run(scenario)
 
@@ -65,7 +98,7 @@ def test_list_is_ordered_and_filtered(run: Run) -> None:
         await store.commit([put("b"), put("a"), put("c", namespace="shop"), put("s", kind="Secret")])
         names = [[d["metadata"]["name"] for d in (await store.list(**q)).items] for q in _QUERIES]
         assert names == [["s", "a", "b", "c"], ["a", "b", "c"], ["c"], [], ["s"]]
-        assert (await store.list()).revision == 4
+        assert (await store.list()).revision == store.revision
 
     run(scenario)
 
@@ -84,12 +117,13 @@ def test_a_commit_is_all_or_nothing(run: Run) -> None:
 
     async def scenario(store: Store) -> None:
         await store.commit([put("a")])
+        before = store.revision
         with pytest.raises(ConflictError, match="default/a exists already"):
             await store.commit([put("b"), put("a", expected=0)])
         with pytest.raises(NotFoundError, match="Service default/c does not exist"):
             await store.commit([put("b"), drop("c")])
         assert await store.get(key("b")) is None
-        assert store.revision == 1
+        assert store.revision == before
 
     run(scenario)
 
@@ -98,12 +132,12 @@ def test_an_expectation_must_hold(run: Run) -> None:
     """A write that expects an older revision is refused; one that expects the current one is made."""
 
     async def scenario(store: Store) -> None:
-        await store.commit([put("a")])
-        await store.commit([put("a", x=1, expected=1)])
-        with pytest.raises(ConflictError, match="changed since revision 1"):
-            await store.commit([put("a", x=2, expected=1)])
+        first = _revision((await store.commit([put("a")]))[0])
+        second = _revision((await store.commit([put("a", x=1, expected=first)]))[0])
+        with pytest.raises(ConflictError, match=f"changed since revision {first}"):
+            await store.commit([put("a", x=2, expected=first)])
         with pytest.raises(ConflictError, match="deleted"):
-            await store.commit([drop("a"), put("a", x=2, expected=2)])
+            await store.commit([drop("a"), put("a", x=2, expected=second)])
 
     run(scenario)
 
@@ -113,9 +147,11 @@ def test_later_writes_see_earlier_ones(run: Run) -> None:
 
     async def scenario(store: Store) -> None:
         stream = store.watch(0)
-        await store.commit([put("a", expected=0), drop("a"), put("a", expected=0, x=1)])
-        assert await _next(stream) == [("ADDED", "a", 1), ("DELETED", "a", 2), ("ADDED", "a", 3)]
-        assert await store.get(key("a")) is not None
+        stored = await store.commit([put("a", expected=0), drop("a"), put("a", expected=0, x=1)])
+        assert (await _told(stream))[-1] == ("ADDED", "a")
+        assert await store.get(key("a")) == stored[-1]
+        await store.commit([put("b"), drop("b")])
+        assert await store.get(key("b")) is None
 
     run(scenario)
 
@@ -124,14 +160,17 @@ def test_watch_tells_each_commit_as_a_batch(run: Run) -> None:
     """What was before is told first, then what comes, one batch a commit, only the asked kinds."""
 
     async def scenario(store: Store) -> None:
-        await store.commit([put("a"), put("s", kind="Secret")])
+        await store.commit([put("a"), put("b"), put("s", kind="Secret")])
         stream = store.watch(0, group="", kind="Service")
-        assert await _next(stream) == [("ADDED", "a", 1)]
+        assert await _told(stream) == [("ADDED", "a"), ("ADDED", "b")]
         waiting = asyncio.ensure_future(_next(stream))
         await asyncio.sleep(0)
         await store.commit([put("t", kind="Secret")])
-        await store.commit([put("a", x=1), drop("a")])
-        assert await waiting == [("MODIFIED", "a", 4), ("DELETED", "a", 5)]
+        (changed, _) = await store.commit([put("a", x=1), drop("b")])
+        told = await waiting
+        assert [(kind, name) for kind, name, _ in told] == [("MODIFIED", "a"), ("DELETED", "b")]
+        assert told[0][2] == _revision(changed)
+        assert told[-1][2] == store.revision
 
     run(scenario)
 
@@ -140,8 +179,11 @@ def test_watch_from_inside_a_commit(run: Run) -> None:
     """A watcher that saw half of a commit gets the other half."""
 
     async def scenario(store: Store) -> None:
-        await store.commit([put("a"), put("b"), put("c")])
-        assert await _next(store.watch(2)) == [("ADDED", "c", 3)]
+        stored = await store.commit([put("a"), put("b"), put("c")])
+        if _revision(stored[1]) < _revision(stored[2]):
+            assert await _told(store.watch(_revision(stored[1]))) == [("ADDED", "c")]
+        await store.commit([put("d")])
+        assert await _told(store.watch(_revision(stored[2]))) == [("ADDED", "d")]
 
     run(scenario)
 
@@ -163,12 +205,11 @@ def test_lost_history_is_gone(run: Run) -> None:
     """A revision that has left the history, or that never was, must be listed again."""
 
     async def scenario(store: Store) -> None:
-        for number in range(150):
-            await store.commit([put("a", x=number)])
-        for revision in (10, 151):
+        made = [_revision((await store.commit([put("a", x=number)]))[0]) for number in range(150)]
+        for revision in (made[10], made[-1] + 1000):
             with pytest.raises(GoneError, match="list again"):
                 await _next(store.watch(revision))
-        assert await _next(store.watch(149)) == [("MODIFIED", "a", 150)]
+        assert await _next(store.watch(made[-2])) == [("MODIFIED", "a", made[-1])]
 
     run(scenario)
 

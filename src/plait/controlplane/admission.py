@@ -17,6 +17,20 @@ from plait.store.store import Change, Document
 HEADLESS = "None"
 
 
+def claims(document: Document) -> Sequence[str]:
+    """What an object has that no other may have: the addresses that the mesh gave it, a machine's range of them."""
+    kind = document.get("kind")
+    if kind == "Service":
+        address = str(map_at(document, "spec").get("clusterIP", ""))
+        return [address] if is_service_address(address) else []
+    if kind == "ServiceEntry":
+        return [str(item.get("value", "")) for item in list_at(document, "status", "addresses")]
+    if kind == "Node":
+        cidr = str(map_at(document, "spec").get("podCIDR", ""))
+        return [cidr] if cidr else []
+    return []
+
+
 def _owner(value: Mapping[str, Any]) -> str:
     metadata = value["metadata"]
     return f"{value['kind']} {metadata.get('namespace', '')}/{metadata['name']}"

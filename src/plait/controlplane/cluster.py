@@ -16,7 +16,9 @@ from typing import Any, Final
 from plait.ads.peer_service import PeerClient
 from plait.ads.transport import TlsIdentity
 from plait.aio.supervise import supervise
+from plait.controlplane.admission import claims
 from plait.controlplane.joint_secrets import JointSecrets
+from plait.controlplane.moved_in import moved_in
 from plait.controlplane.settings import ControlSettings
 from plait.controlplane.state import StateDirectory
 from plait.errors import PlaitError, RefusedError
@@ -79,7 +81,9 @@ class Cluster:
         self._authority = authority
         authority.changed.append(self._work.set)
         self.attendance.changed.append(self._work.set)
-        self.store = await EtcdStore.open(self._client, keys=self._keys, owner=self.attendance.name)
+        owner = self.attendance.name
+        self.store = await EtcdStore.open(self._client, keys=self._keys, owner=owner, unique=claims)
+        await moved_in(self.store, self._state.database)
         return self.store
 
     async def attend(self, ads_address: str, identity: Callable[[], TlsIdentity]) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -25,6 +26,7 @@ from plait.errors import ConflictError, ForbiddenError, NotFoundError, RefusedEr
 from plait.identity.authority import CertificateAuthority
 from plait.identity.spiffe import node_id
 from plait.model.ids import Identity
+from plait.store.store import Write
 
 log = logging.getLogger(__name__)
 
@@ -85,12 +87,7 @@ class Machines:
 
     async def admit(self, node: str, csr: str, allow: str, *, address: str, local: bool) -> Membership:
         """Make or renew a machine's membership; the caller has checked that it may join."""
-        key = Objects.key("", "Node", "", node)
-        existing = await self._objects.get(key)
-        if existing is None:
-            listing = await self._objects.store.list(group="", kind="Node")
-            taken = {item.get("spec", {}).get("podCIDR", "") for item in listing.items}
-            existing = object_of("v1", "Node", node, spec={"podCIDR": machine_range(self._mesh_range, taken)})
+        existing = await self._with_range(node)
         metadata = dict(existing["metadata"])
         marks = {ALLOW: allow, LOCAL: "true"} if local else {ALLOW: allow}
         metadata["annotations"] = {**metadata.get("annotations", {}), **marks}
@@ -105,6 +102,17 @@ class Machines:
             cidr=stored["spec"]["podCIDR"],
             trust_domain=self._trust_domain,
         )
+
+    async def _with_range(self, node: str) -> Mapping[str, Any]:
+        """The machine's Node with its range of addresses; made anew while another control takes the same range."""
+        key = Objects.key("", "Node", "", node)
+        while (existing := await self._objects.get(key)) is None:
+            listing = await self._objects.store.list(group="", kind="Node")
+            taken = {item.get("spec", {}).get("podCIDR", "") for item in listing.items}
+            made = object_of("v1", "Node", node, spec={"podCIDR": machine_range(self._mesh_range, taken)})
+            with suppress(ConflictError):
+                await self._objects.commit(Write(key=key, document=made, expected=0))
+        return existing
 
     async def renew(self, node: str, request: bytes) -> bytes:
         """A new certificate for the machine itself."""

@@ -1,6 +1,7 @@
 """Reading and writing objects the way the API does: metadata completed, conflicts retried."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from plait.errors import ConflictError, NotFoundError
@@ -63,12 +64,9 @@ class Objects:
     async def ensure(self, value: Mapping[str, Any]) -> None:
         """Create an object unless it exists."""
         key = self.key_of(value)
-        if await self.store.get(key) is not None:
-            return
-        try:
-            await self.store.commit([Write(key=key, document=self._finish(value, None), expected=0)])
-        except ConflictError:
-            return
+        while await self.store.get(key) is None:
+            with suppress(ConflictError):
+                await self.store.commit([Write(key=key, document=self._finish(value, None), expected=0)])
 
     async def patch_status(self, key: ObjectKey, change: Callable[[Document], dict[str, Any] | None]) -> bool:
         """Change only an object's status; `change` returns the new status or None for no change."""

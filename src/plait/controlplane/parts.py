@@ -21,6 +21,7 @@ from plait.controlplane.refusals import Refusals
 from plait.controlplane.rotation import Rotations
 from plait.controlplane.servers import Servers
 from plait.controlplane.state import StateDirectory
+from plait.controlplane.statuses import StatusWriter
 from plait.controlplane.turns import Turns
 from plait.controlplane.why import Why
 from plait.envoy.resource_set import ResourceSet
@@ -49,48 +50,60 @@ class Control:
         self.authority = authority
         self.mesh = mesh
         self.cluster = cluster
+        self.ask = cluster.ask if cluster is not None else nobody
+        self._follow_store()
+        self._serve(Rotations(self.objects, authority, leaf_life=leaf_life, ask=self.ask, leads=self.leads))
+        if cluster is not None:
+            cluster.store.observers.append(self.admission.observe)
+            self.machines.controls = cluster.addresses
+
+    def _follow_store(self) -> None:
+        """From the store to what proxies are sent."""
         self.admission = Admission()
-        self.objects = Objects(store, self.admission.finish)
-        self.builder = Builder(trust_domain=mesh.trust_domain)
+        self.objects = Objects(self.store, self.admission.finish)
+        self.builder = Builder(trust_domain=self.mesh.trust_domain)
         self.servers = Servers(
             self._settled, lambda seconds, then: asyncio.get_running_loop().call_later(seconds, then)
         )
         self.publisher = Publisher(self._send, self.builder.snapshot, Turns(), self.servers)
+        self.statuses = StatusWriter(self.objects, self.leads)
         self.reconciler = Reconciler(
             self.objects,
             self.admission,
             self.builder,
             self.publisher,
             gone=self._forget,
+            statuses=self.statuses,
         )
-        self.refusals = Refusals(self.objects, self.publisher)
+
+    def _serve(self, rotations: Rotations) -> None:
+        """What proxies, machines and users are answered."""
         callbacks = ConnectionCallbacks(
             connect=self.publisher.connect,
             disconnect=self.publisher.disconnect,
             demand=self.publisher.demand,
             state=self._moved,
         )
-        self.connections = Connections(trust_domain=mesh.trust_domain, registered=self._registered, callbacks=callbacks)
-        self.ask = cluster.ask if cluster is not None else nobody
+        domain = self.mesh.trust_domain
+        self.connections = Connections(trust_domain=domain, registered=self._registered, callbacks=callbacks)
+        self.refusals = Refusals(self.objects, self.publisher, self.cluster)
         self.holders = Holders(self.publisher, self.connections, self.reconciler, self.ask)
         self.machines = Machines(
             self.objects,
-            authority,
-            mesh_range=mesh.address_range,
+            self.authority,
+            mesh_range=self.mesh.address_range,
             reached=self.reconciler.reached,
             held=self.holders.held,
-            rotations=Rotations(self.objects, authority, leaf_life=leaf_life, ask=self.ask, leads=self.leads),
+            rotations=rotations,
         )
-        if cluster is not None:
-            self.machines.controls = cluster.addresses
-        self.machines.restored = restored.load(state)
+        self.machines.restored = restored.load(self.state)
         self.access = Access(
             self.objects,
             self.machines,
-            owner_token=state.owner_token(),
-            fingerprints=lambda: authority.fingerprints,
+            owner_token=self.state.owner_token(),
+            fingerprints=lambda: self.authority.fingerprints,
         )
-        self.certificates = ServerCertificates(authority, state.control)
+        self.certificates = ServerCertificates(self.authority, self.state.control)
         self.why = Why(self.publisher, self.builder.located)
 
     def gauges(self) -> Mapping[str, float]:

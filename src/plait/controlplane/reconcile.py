@@ -19,7 +19,7 @@ from plait.controlplane.statuses import StatusWriter
 from plait.errors import GoneError
 from plait.resources.parse import Resource, parse
 from plait.snapshot.build import Builder
-from plait.store.store import Change, Document, Store
+from plait.store.store import Change, Document, ObjectKey, Store
 
 log = logging.getLogger(__name__)
 
@@ -51,14 +51,16 @@ class Reconciler:
         publisher: Publisher,
         *,
         gone: Callable[[str], None],
+        statuses: StatusWriter,
     ) -> None:
         """`gone` is told of the proxies of workloads that exist no longer."""
         self._objects = objects
         self._admission = admission
         self._builder = builder
         self._publisher = publisher
-        self._statuses = StatusWriter(objects)
+        self._statuses = statuses
         self._gone = gone
+        self._known: dict[ObjectKey, Document] = {}
         self._revision = 0
         self._moved = asyncio.Condition()
         self.build_seconds = 0.0
@@ -95,6 +97,10 @@ class Reconciler:
             revision = int(value["metadata"]["resourceVersion"])
             key = self._objects.key_of(value)
             changes.append(Change(type="ADDED", key=key, document=value, revision=revision))
+        there = {change.key for change in changes}
+        for key, value in self._known.items():
+            if key not in there:
+                changes.append(Change(type="DELETED", key=key, document=value, revision=listing.revision))
         await self._take(changes, revision=listing.revision)
 
     async def _take(self, changes: Sequence[Change], revision: int = 0) -> None:
@@ -103,6 +109,7 @@ class Reconciler:
         began = time.thread_time()
         for change in changes:
             self._admission.observe(change)
+            self._note(change)
             key = (change.key.group, change.key.kind, change.key.namespace, change.key.name)
             upserts.pop(key, None)
             deletes.discard(key)
@@ -120,9 +127,15 @@ class Reconciler:
         async with self._moved:
             self._revision = newest
             self._moved.notify_all()
-        for status in built.statuses:
-            await self._statuses.write(status)
+        gone = [change.key for change in changes if change.type == "DELETED"]
+        await self._statuses.take(built.statuses, gone)
         await self._complete_namespaces(changes)
+
+    def _note(self, change: Change) -> None:
+        if change.type == "DELETED":
+            self._known.pop(change.key, None)
+        else:
+            self._known[change.key] = change.document
 
     async def _complete_namespaces(self, changes: Sequence[Change]) -> None:
         """Every namespace has the account `default`."""

@@ -7,10 +7,14 @@ workload. While a proxy refuses a version, it keeps the last good one; the condi
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import astuple
 from typing import Any, Final
 
 from plait.ads.connections import Connections, RefusedResource
+from plait.ads.peer_service import Method
 from plait.api.shapes import list_at, map_at
+from plait.controlplane.cluster import Cluster
 from plait.controlplane.objects import Objects
 from plait.controlplane.publisher import Publisher, parse_proxy
 from plait.controlplane.statuses import merged_conditions
@@ -22,16 +26,20 @@ from plait.store.store import Document, ObjectKey
 
 CONDITION: Final = "plait.dev/Programmed"
 _QUIET: Final = 0.2
+_ASK_EVERY: Final = 1.0
+_ASKED_WITHIN: Final = 1.0
 
 
 class Refusals:
     """Follows the proxies' refusals and writes them to the objects that caused them."""
 
-    def __init__(self, objects: Objects, publisher: Publisher) -> None:
+    def __init__(self, objects: Objects, publisher: Publisher, cluster: Cluster | None = None) -> None:
+        """`cluster`: the other controls, if there can be any; the one that leads writes for all."""
         self._objects = objects
         self._publisher = publisher
+        self._cluster = cluster
         self._moved = asyncio.Event()
-        self._told: dict[ObjectKey, str] = {}
+        self._told: dict[ObjectKey, str] | None = {} if cluster is None else None
 
     def note(self, _proxy: str) -> None:
         """A proxy's state changed."""
@@ -40,17 +48,47 @@ class Refusals:
     async def run(self, connections: Connections) -> None:
         """Keep the conditions current, for ever."""
         while True:
-            await self._moved.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if self._cluster is None else _ASK_EVERY):
+                    await self._moved.wait()
             await asyncio.sleep(_QUIET)
             self._moved.clear()
-            await self._write(self._current(connections))
+            await self._keep_current(connections)
 
-    def _current(self, connections: Connections) -> dict[ObjectKey, str]:
+    def methods(self, connections: Connections) -> Mapping[str, Method]:
+        """What other controls may ask of this."""
+
+        async def refusals(_body: Mapping[str, Any]) -> Mapping[str, Any]:
+            found = self._here(connections)
+            return {"refusals": [[*astuple(key), message] for key, told in found.items() for message in told]}
+
+        return {"Refusals": refusals}
+
+    async def _keep_current(self, connections: Connections) -> None:
+        if self._cluster is not None and not self._cluster.leads:
+            self._told = None
+            return
+        if self._told is None:
+            self._told = await self._written()
+        found = self._here(connections)
+        for answer in await self._cluster.ask("Refusals", {}, _ASKED_WITHIN) if self._cluster is not None else ():
+            for group, kind, namespace, name, message in answer["refusals"]:
+                key = ObjectKey(group=group, kind=kind, namespace=namespace, name=name)
+                found.setdefault(key, []).append(message)
+        await self._write(_joined(found), self._told)
+
+    def _here(self, connections: Connections) -> dict[ObjectKey, list[str]]:
+        """What proxies refuse that are connected to this control."""
         found: dict[ObjectKey, list[str]] = {}
         for proxy, item in connections.refusals():
             for origin in self._origins(proxy, item):
                 found.setdefault(_key(origin), []).append(f"{proxy} keeps the last good version: {item.message}")
-        return {key: "; ".join(sorted(set(messages))) for key, messages in found.items()}
+        return found
+
+    async def _written(self) -> dict[ObjectKey, str]:
+        """The objects that have the condition by now, whoever wrote it."""
+        listing = await self._objects.store.list()
+        return {Objects.key_of(item): "" for item in listing.items if _has_condition(item)}
 
     def _origins(self, proxy: str, item: RefusedResource) -> set[Origin]:
         workload = self._publisher.snapshot.workloads.get(parse_proxy(proxy))
@@ -69,14 +107,25 @@ class Refusals:
             return {service.origin}
         return {workload.origin} if workload is not None and workload.origin is not None else set()
 
-    async def _write(self, current: Mapping[ObjectKey, str]) -> None:
-        for key in [key for key in self._told if key not in current]:
-            del self._told[key]
+    async def _write(self, current: Mapping[ObjectKey, str], told: dict[ObjectKey, str]) -> None:
+        """Bring the objects from what they were told to this."""
+        for key in [key for key in told if key not in current]:
             await self._objects.patch_status(key, lambda document: _changed(document, ""))
+            del told[key]
         for key, message in current.items():
-            if self._told.get(key) != message:
-                self._told[key] = message
+            if told.get(key) != message:
                 await self._objects.patch_status(key, lambda document, text=message: _changed(document, text))
+                told[key] = message
+
+
+def _joined(found: Mapping[ObjectKey, list[str]]) -> dict[ObjectKey, str]:
+    return {key: "; ".join(sorted(set(messages))) for key, messages in found.items()}
+
+
+def _has_condition(document: Document) -> bool:
+    status = map_at(document, "status")
+    holders = [status, *list_at(status, "parents")]
+    return any(item.get("type") == CONDITION for holder in holders for item in list_at(holder, "conditions"))
 
 
 def _key(origin: Origin) -> ObjectKey:

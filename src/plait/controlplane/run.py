@@ -87,7 +87,12 @@ async def _serve_ads(control: Control, everywhere: Everywhere, outside: tuple[st
         return server_credentials(lambda: tls_identity(control))
 
     domain = control.mesh.trust_domain
-    asked = {**control.holders.methods(), **everywhere.methods(), **control.machines.rotations.methods()}
+    asked = {
+        **control.holders.methods(),
+        **everywhere.methods(),
+        **control.machines.rotations.methods(),
+        **control.refusals.methods(control.connections),
+    }
     handlers = [
         control.connections.service.handler(),
         node_handler(control.machines, domain),
@@ -195,6 +200,7 @@ async def _until_stopped(control: Control, server: ApiServer) -> None:
         loop.add_signal_handler(number, stopping.set)
     background = [
         asyncio.create_task(supervise("reconciler", control.reconciler.run)),
+        asyncio.create_task(supervise("statuses", control.statuses.keep)),
         asyncio.create_task(supervise("memory", keep_trimmed)),
         asyncio.create_task(supervise("turns", lambda: control.publisher.turns.run(control.publisher.take_turn))),
         asyncio.create_task(supervise("refusals", lambda: control.refusals.run(control.connections))),

@@ -1,7 +1,7 @@
 """The objects that every mesh starts with."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from plait.errors import ConflictError
 from plait.store.store import Document, ObjectKey, Store, Write
@@ -10,6 +10,10 @@ Finish = Callable[[Mapping[str, Any], Document | None], dict[str, Any]]
 ROOT_NAMESPACE = "istio-system"
 SYSTEM_NAMESPACE = "plait-system"
 CONTROLLER = "plait.dev/gateway"
+
+
+MARK: Final = ObjectKey(group="", kind="ConfigMap", namespace=SYSTEM_NAMESPACE, name="plait-mesh")
+"""What says that a store holds a mesh."""
 
 
 def object_of(api_version: str, kind: str, name: str, namespace: str = "", **parts: Any) -> dict[str, Any]:
@@ -46,7 +50,7 @@ async def seed(store: Store, finish: Finish, *, strict: bool) -> None:
 
     `finish` completes a document's metadata as the API does on creation.
     """
-    mark = object_of("v1", "ConfigMap", "plait-mesh", SYSTEM_NAMESPACE, data={"format": "1"})
+    mark = object_of("v1", "ConfigMap", MARK.name, SYSTEM_NAMESPACE, data={"format": "1"})
     if await store.get(key_of(mark)):
         return
     objects = [*first_objects(strict=strict), mark]

@@ -4,16 +4,23 @@ A condition keeps its lastTransitionTime as long as its status stays the same. C
 (routes can have several) are left alone.
 """
 
-from collections.abc import Iterable, Mapping
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from plait.api.shapes import list_at, map_at
 from plait.controlplane.objects import Objects
 from plait.controlplane.seed import CONTROLLER
+from plait.errors import PlaitError
 from plait.model.snapshot import Condition, ListenerStatus, Status
 from plait.resources.registry import find
-from plait.store.store import Document
+from plait.store.store import Document, ObjectKey
+
+log = logging.getLogger(__name__)
+
+_AGAIN_AFTER: Final = 1.0
 
 
 def now() -> str:
@@ -100,16 +107,38 @@ def status_document(status: Status, old: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class StatusWriter:
-    """Writes statuses to the store."""
+    """Writes statuses to the store. Of several controls the one that `leads` does; the others keep theirs.
 
-    def __init__(self, objects: Objects) -> None:
+    What cannot be written now (the store does not answer) is written later.
+    """
+
+    def __init__(self, objects: Objects, leads: Callable[[], bool] = lambda: True) -> None:
         self._objects = objects
+        self._leads = leads
+        self._newest: dict[ObjectKey, Status] = {}
+        self._owed = False
+
+    async def take(self, statuses: Iterable[Status], gone: Iterable[ObjectKey] = ()) -> None:
+        """Write these, or keep them for later; `gone` are objects that exist no longer."""
+        for key in gone:
+            self._newest.pop(key, None)
+        found = {_key(status): status for status in statuses}
+        self._newest |= found
+        if not self._leads():
+            self._owed = True
+            return
+        await self._write_all(found.values())
+
+    async def keep(self) -> None:
+        """Write what is owed as soon as that can be done, for ever."""
+        while True:
+            await asyncio.sleep(_AGAIN_AFTER)
+            if self._owed and self._leads():
+                self._owed = False
+                await self._write_all(list(self._newest.values()))
 
     async def write(self, status: Status) -> bool:
         """Write one status if it differs from what is stored; says whether it did."""
-        kind = find(status.kind)
-        group = kind.group if kind else ""
-        key = Objects.key(group, status.kind, status.name.namespace, status.name.name)
 
         def change(document: Document) -> dict[str, Any] | None:
             if document["metadata"].get("generation", 1) != status.generation:
@@ -118,4 +147,17 @@ class StatusWriter:
             new = status_document(status, old)
             return None if new == old else new
 
-        return await self._objects.patch_status(key, change)
+        return await self._objects.patch_status(_key(status), change)
+
+    async def _write_all(self, statuses: Iterable[Status]) -> None:
+        try:
+            for status in statuses:
+                await self.write(status)
+        except PlaitError as error:
+            log.warning("statuses are written later: %s", error)
+            self._owed = True
+
+
+def _key(status: Status) -> ObjectKey:
+    kind = find(status.kind)
+    return Objects.key(kind.group if kind else "", status.kind, status.name.namespace, status.name.name)

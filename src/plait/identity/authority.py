@@ -153,9 +153,8 @@ class CertificateAuthority:
 
     def reload(self) -> None:
         """Follow what another control of the mesh has put into the directory."""
-        with self._lock:
-            self._state = authority_files.load(self._directory)
-            authority_files.sweep(self._directory, self._state)
+        self._state = authority_files.load(self._directory)
+        self.tidy()
         for listener in self.changed:
             listener()
 

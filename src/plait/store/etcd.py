@@ -13,21 +13,31 @@ made once, or it is said that nobody knows. The newest mark also tells how far t
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
 from plait.aio.backoff import backoff
-from plait.errors import ConflictError, DeadlineError, GoneError, NotFoundError, PlaitError, UnreachableError
+from plait.errors import (
+    ConflictError,
+    DeadlineError,
+    GoneError,
+    NotFoundError,
+    PlaitError,
+    StorageError,
+    UnreachableError,
+)
 from plait.store import sqlite
+from plait.store.claims import Claims, Unique, no_claims
+from plait.store.etcd_changes import became, difference
 from plait.store.etcd_client import EtcdClient, UnknownOutcomeError
-from plait.store.etcd_keys import Keys
+from plait.store.etcd_keys import Keys, newest
 from plait.store.etcd_messages import DELETE, MOD, after
 from plait.store.etcd_transaction import Step, transaction
 from plait.store.ledger import HISTORY
 from plait.store.memory import MemoryStore
-from plait.store.store import Change, Document, ObjectKey, Summary, Write
+from plait.store.store import Change, Document, Summary, Write
 
 log = logging.getLogger(__name__)
 
@@ -46,27 +56,39 @@ class EtcdStore(MemoryStore):
         client: EtcdClient,
         pairs: Sequence[Any],
         *,
-        position: int,
         keys: Keys,
         owner: str,
+        unique: Unique = no_claims,
         history: int = HISTORY,
     ) -> None:
-        """`pairs` are all keys and values as of revision `position` of etcd."""
-        super().__init__(_objects(pairs, keys), revision=_newest(pairs), history=history)
+        """`pairs` are all keys and values as of one revision."""
+        self._claims = Claims(unique)
+        super().__init__(keys.objects(pairs), revision=newest(pairs), history=history)
+        self.observers: list[Callable[[Change], object]] = [self._claims.observe]
+        """Called for each change, before anybody can read it."""
+        for key, document in self._ledger.items():
+            self._claims.hold(key, document)
         self._client = client
         self._keys = keys
         self._mark = keys.mark(owner)
-        self._position = position
+        self._position = self.revision
         self._order = asyncio.Lock()
         self._following: asyncio.Task[None] | None = None
         self.connected = True
         """Whether changes of others are heard of."""
+        self._lost = False
 
     @classmethod
-    async def open(cls, client: EtcdClient, *, keys: Keys, owner: str, history: int = HISTORY) -> Self:
-        """Read everything and begin to follow; UnreachableError when etcd does not answer."""
+    async def open(
+        cls, client: EtcdClient, *, keys: Keys, owner: str, unique: Unique = no_claims, history: int = HISTORY
+    ) -> Self:
+        """Read everything and begin to follow; UnreachableError when etcd does not answer.
+
+        `unique` tells what no two objects may have in common, whoever writes them.
+        """
         pairs, position = await client.read_all(keys.range)
-        store = cls(client, pairs, position=position, keys=keys, owner=owner, history=history)
+        store = cls(client, pairs, keys=keys, owner=owner, unique=unique, history=history)
+        store._position = position
         store._following = asyncio.create_task(store._follow(), name="etcd")
         return store
 
@@ -91,6 +113,7 @@ class EtcdStore(MemoryStore):
     async def summary(self) -> Summary:
         """What is held, and whether etcd is heard of."""
         problems = () if self.connected else (f"{self._client} cannot be reached: nothing can be changed",)
+        problems = (str(self._loss()),) if self._lost else problems
         return Summary(revision=self.revision, objects=len(self._ledger.items()), problems=problems)
 
     async def close(self) -> None:
@@ -106,6 +129,8 @@ class EtcdStore(MemoryStore):
         if not writes:
             return ()
         async with self._order:
+            if self._lost:
+                raise self._loss()
             for _ in range(_ATTEMPTS):
                 changes = await self._planned(writes)
                 revision = await self._make(changes)
@@ -118,10 +143,10 @@ class EtcdStore(MemoryStore):
     async def _planned(self, writes: Sequence[Write]) -> tuple[Change, ...]:
         """The changes as they follow from the newest state; what is refused by an older one is looked at again."""
         try:
-            return self._ledger.plan(writes)
+            return self._claims.checked(self._ledger.plan(writes))
         except (ConflictError, NotFoundError):
             await self._agree()
-            return self._ledger.plan(writes)
+            return self._claims.checked(self._ledger.plan(writes))
 
     async def _make(self, changes: Sequence[Change]) -> int:
         """Make the changes in one transaction: its revision, or 0 when they follow from an older state."""
@@ -129,7 +154,8 @@ class EtcdStore(MemoryStore):
         if not steps:
             return self.revision
         mark = secrets.token_bytes(12)
-        request = transaction(steps, (self._mark, mark), whole=(self._keys.range, self.revision))
+        whole = (self._keys.range, self.revision)
+        request = transaction(steps, (self._mark, mark), whole=whole, alone=self._claims.grow(changes))
         for sent in range(_SENT):
             try:
                 answer = await self._client.send("TxnRequest", request, again=False)
@@ -175,7 +201,7 @@ class EtcdStore(MemoryStore):
             sort_order=_DESCENDING,
             sort_target=MOD,
         )
-        await self._brought(_newest(answer.kvs))
+        await self._brought(newest(answer.kvs))
         return int(answer.header.revision)
 
     async def _brought(self, revision: int) -> None:
@@ -201,6 +227,9 @@ class EtcdStore(MemoryStore):
             try:
                 async for answer in self._client.watch(self._keys.range, self._position):
                     if answer.created:
+                        if answer.header.revision < self._position:
+                            self._lost = True
+                            return log.error("%s", self._loss())
                         self._heard(True)
                         pauses = backoff()
                     self._take(answer.events)
@@ -215,6 +244,18 @@ class EtcdStore(MemoryStore):
                 self._heard(False, error)
             await asyncio.sleep(next(pauses))
 
+    def _loss(self) -> StorageError:
+        return StorageError(
+            f"{self._client} is at an older revision than this control has seen: it was restored, or emptied",
+            "restart the controls to go on from what etcd holds now; until then they serve what they know",
+        )
+
+    def _publish(self, changes: tuple[Change, ...]) -> None:
+        for change in changes:
+            for observer in self.observers:
+                observer(change)
+        super()._publish(changes)
+
     def _heard(self, connected: bool, error: PlaitError | None = None) -> None:
         if connected != self.connected:
             log.log(logging.INFO if connected else logging.WARNING, "the store is %s", error or "heard of again")
@@ -228,47 +269,16 @@ class EtcdStore(MemoryStore):
             key = self._keys.decode(event.kv.key)
             if key is not None and revision > self.revision:
                 document = None if event.type == DELETE else self._keys.document(event.kv)
-                change = self._change(key, document, revision)
-                commits.setdefault(revision, []).extend(change)
+                commits.setdefault(revision, []).extend(became(self._ledger, key, document, revision))
         for revision in sorted(commits):
             self._publish(tuple(commits[revision]))
-
-    def _change(self, key: ObjectKey, document: Document | None, revision: int) -> Iterable[Change]:
-        old = self._ledger.get(key)
-        if document is not None:
-            kind = "ADDED" if old is None else "MODIFIED"
-            yield Change(type=kind, key=key, document=document, revision=revision, before=old)
-        elif old is not None:
-            yield Change(type="DELETED", key=key, document=old, revision=revision, before=old)
 
     async def _read_again(self) -> None:
         """Take what became of everything when the changes between are lost: watchers are told the difference."""
         with suppress(UnreachableError):
             pairs, self._position = await self._client.read_all(self._keys.range)
-            found, newest = dict(_objects(pairs, self._keys)), _newest(pairs)
-            changes: list[Change] = []
-            for key, document in found.items():
-                revision = int(document["metadata"]["resourceVersion"])
-                if revision > self.revision:
-                    changes.extend(self._change(key, document, revision))
-            changes.sort(key=lambda change: change.revision)
-            for key, _ in self._ledger.items():
-                if key not in found:
-                    changes.extend(self._change(key, None, newest))
-            self._publish(tuple(changes))
-
-
-def _objects(pairs: Iterable[Any], keys: Keys) -> list[tuple[ObjectKey, Document]]:
-    found: list[tuple[ObjectKey, Document]] = []
-    for pair in pairs:
-        key = keys.decode(pair.key)
-        if key is not None:
-            found.append((key, keys.document(pair)))
-    return found
-
-
-def _newest(pairs: Iterable[Any]) -> int:
-    return max((int(pair.mod_revision) for pair in pairs), default=0)
+            found = self._keys.objects(pairs)
+            self._publish(difference(self._ledger, found, self.revision, newest(pairs)))
 
 
 def _stamped(document: Document, kind: str, revision: int) -> Document:

@@ -7,6 +7,7 @@ The revision is not part of what is written: it is known only afterwards, as the
 """
 
 import json
+from collections.abc import Iterable
 from typing import Any, Final
 
 from plait.store.seal import Seal
@@ -50,6 +51,10 @@ class Keys:
             return raw
         return _SEALED + self._seal.close(raw, self.encode(key))
 
+    def objects(self, pairs: Iterable[Any]) -> list[tuple[ObjectKey, Document]]:
+        """The objects among pairs of key and value."""
+        return [(key, self.document(pair)) for pair in pairs if (key := self.decode(pair.key)) is not None]
+
     def document(self, pair: Any) -> Document:
         """The document in a pair of key and value, with its revision."""
         raw = bytes(pair.value)
@@ -58,3 +63,8 @@ class Keys:
         found: dict[str, Any] = json.loads(raw)
         metadata = {**found.get("metadata", {}), "resourceVersion": str(pair.mod_revision)}
         return {**found, "metadata": metadata}
+
+
+def newest(pairs: Iterable[Any]) -> int:
+    """The newest revision of pairs of key and value, 0 if there are none."""
+    return max((int(pair.mod_revision) for pair in pairs), default=0)

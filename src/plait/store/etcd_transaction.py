@@ -28,11 +28,16 @@ class Step:
     expected: int
 
 
-def transaction(steps: Sequence[Step], mark: tuple[bytes, bytes], *, whole: tuple[bytes, int]) -> Any:
-    """The request that makes all steps and writes the mark (key, value); `whole`: the store's range and revision."""
+def transaction(
+    steps: Sequence[Step], mark: tuple[bytes, bytes], *, whole: tuple[bytes, int], alone: bool = False
+) -> Any:
+    """The request that makes all steps and writes the mark (key, value); `whole`: the store's range and revision.
+
+    `alone`: only if nothing at all was committed since that revision.
+    """
     key, value = mark
     last = message("RequestOp", request_put=message("PutRequest", key=key, value=value))
-    if len(steps) <= _SMALL:
+    if len(steps) <= _SMALL and not alone:
         return message("TxnRequest", compare=[_unchanged(step) for step in steps], success=[*map(_write, steps), last])
     every, revision = whole
     untouched = message(

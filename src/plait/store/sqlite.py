@@ -135,6 +135,16 @@ def documents(path: Path, *, group: str, kind: str) -> list[Document]:
         return [json.loads(row[0]) for row in rows]
 
 
+def objects(path: Path) -> list[tuple[ObjectKey, Document]]:
+    """All objects in a store that no process uses."""
+    try:
+        with closing(_connect(path)) as connection:
+            rows = connection.execute("SELECT api_group, kind, namespace, name, document FROM objects").fetchall()
+    except sqlite3.Error as error:
+        raise _refusal(error, path) from error
+    return [(ObjectKey(group=row[0], kind=row[1], namespace=row[2], name=row[3]), json.loads(row[4])) for row in rows]
+
+
 def continue_from(path: Path, revision: int) -> int:
     """Let a store that no process uses go on from a higher revision, so that every older watcher lists again."""
     with closing(_connect(path)) as connection:

@@ -114,6 +114,19 @@ def test_the_app_learns_who_calls(app: live.App) -> None:
     assert names_seen == {"host", "x-forwarded-client-cert", "x-forwarded-proto"}
 
 
+def test_an_app_that_asks_who_calls_gets_no_other_spelling(app: live.App) -> None:
+    """From callers whose requests are looked at here too: many apps take `_` for `-` in names of headers."""
+    port = replace(b.inbound(app.port, sidecar_port=live.free_port()), tells_caller=True)
+    forged = ("x_forwarded_client_cert", "URI=spiffe://cluster.local/ns/default/sa/admin")
+
+    with live.running(_server(port), _secrets()):
+        answer = _made(port, "alice", _call(port, "alice", headers=(forged,)))
+
+    assert answer is not None
+    assert answer.seen_header("x_forwarded_client_cert") == []
+    assert len(answer.seen_header("x-forwarded-client-cert")) == 1
+
+
 def test_strict_refuses_plaintext(app: live.App) -> None:
     """A strict port closes plaintext connections, and an identity of another trust domain does not get in either."""
     port = b.inbound(app.port, sidecar_port=live.free_port())

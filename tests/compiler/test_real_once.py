@@ -85,6 +85,19 @@ def test_the_app_is_told_who_calls(told: Pair) -> None:
         assert answer.seen_header("x-forwarded-client-cert") == [f"URI={b.identity('client')}"]
 
 
+UNDERSCORES = ("X_Forwarded_Client_Cert", "x-forwarded_client-cert", "x_forwarded-client-cert")
+
+
+@pytest.mark.parametrize("name", UNDERSCORES)
+def test_no_other_spelling_of_the_header_arrives(told: Pair, name: str) -> None:
+    """Many apps take `_` for `-` in names of headers, so the calling app could name another caller."""
+    answer = told.ask(headers=[(name, "URI=spiffe://cluster.local/ns/default/sa/admin"), ("x_mine", "kept")])
+
+    assert answer.seen_header(name.lower()) == []
+    assert answer.seen_header("x_mine") == ["kept"]
+    assert answer.seen_header("x-forwarded-client-cert") == [f"URI={b.identity('client')}"]
+
+
 def test_who_asks_through_a_split_is_told_too() -> None:
     """It is enough that the service which was called asks; the backends behind its route need not."""
     with _pair(frontend_told=True) as pair:

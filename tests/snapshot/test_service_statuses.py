@@ -82,6 +82,8 @@ def test_who_wants_to_know_the_caller_has_asked_for_http():
     builder = built(web({"port": 80, "targetPort": 8080}, caller_identity="header"), other(TCP), APP)
 
     assert spoken(builder)[0] is Protocol.HTTP
+    (port,) = inbound_ports(builder.snapshot, builder.snapshot.workloads[name_of("web-1")])
+    assert port.tells_caller
 
 
 def test_a_condition_goes_with_its_reason():

@@ -47,6 +47,8 @@ def route_configuration(port: InboundPort) -> route_pb2.RouteConfiguration:
     route = route_components_pb2.Route(
         name=routes.DEFAULT_ROUTE, match=route_components_pb2.RouteMatch(prefix=""), route=action
     )
+    if port.tells_caller:
+        route.request_headers_to_remove.extend(names.CALLER_SPELLINGS)
     authorization.on_route(route, port.policies, authorization.Place(port=port.number, http=True))
     limits.on_route(route, port.protection)
     host = routes.virtual_host("app", ("*",), [route])

@@ -35,12 +35,14 @@ Routed = route_components_pb2.Route | route_components_pb2.WeightedCluster.Clust
 class Target:
     """A cluster as routes refer to it; `refused_by` is the rule that denies the caller at all of its servers.
 
-    `caller` is the identity that its apps are told in a header, empty if they are not.
+    `caller` is the identity that its apps are told in a header, empty if they are not. `asked` says that they want to
+    be told: what they could take for that header is thrown away then.
     """
 
     name: str
     refused_by: str = ""
     caller: str = ""
+    asked: bool = False
 
 
 Targets = Mapping[ClusterKey, Target]
@@ -53,6 +55,7 @@ def of(clusters: Iterable[OutboundCluster], identity: str, *, tells_caller: bool
             name=names.cluster(item.host, item.key.port, item.key.subset),
             refused_by=_refused_by(item.servers, identity),
             caller=identity if (tells_caller or item.tells_caller) and item.identities and not item.mixed else "",
+            asked=tells_caller or item.tells_caller,
         )
         for item in clusters
     }
@@ -93,6 +96,8 @@ def on_route(message: Routed, target: Target) -> None:
     """Gives a route, or a share of it, what its cluster's servers cannot do themselves."""
     if target.refused_by:
         message.typed_per_filter_config[REFUSING].CopyFrom(proto.packed(_refusal(target.refused_by)))
+    if target.asked:
+        message.request_headers_to_remove.extend(names.CALLER_SPELLINGS)
     if target.caller:
         header = base_pb2.HeaderValue(key=names.CALLER_HEADER, value=proto.literal(f"URI={target.caller}"))
         append = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD

@@ -7,6 +7,7 @@ inbound cluster inbound/PORT                      listeners  outbound, inbound, 
                                                              server-names/ADDRESS:PORT (a cluster leads to it)
 """
 
+import itertools
 import re
 from typing import Final
 
@@ -24,6 +25,12 @@ DENIED_HEADER: Final = "x-plait-denied-by"
 SHED_HEADER: Final = "x-plait-shed"
 CALLER_HEADER: Final = "x-forwarded-client-cert"
 """Tells an app who calls it; only the mesh writes it."""
+CALLER_SPELLINGS: Final = tuple(
+    "".join(parts)
+    for parts in itertools.product(("x",), "-_", ("forwarded",), "-_", ("client",), "-_", ("cert",))
+    if "_" in parts
+)
+"""Other names that CGI and WSGI take for the same header: they tell `-` from `_` no more."""
 MESH_SERVER_NAME: Final = "mesh.plait.dev"
 """The TLS server name sidecars send, by which a permissive port tells the mesh's TLS from the app's own."""
 FAULT_FILTER: Final = "plait.fault"

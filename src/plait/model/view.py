@@ -53,6 +53,8 @@ class InboundPort:
     idle_timeout: float = IDLE_TOWARDS_AN_APP
     """Seconds after which an idle connection to the app is closed: below the app's own keep-alive."""
     protection: ServerProtection = DEFAULT.server
+    tells_caller: bool = False
+    """Whether a service that leads here wants its app to be told who calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

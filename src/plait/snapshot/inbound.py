@@ -65,6 +65,7 @@ def inbound_ports(snapshot: Snapshot, workload: Workload) -> tuple[InboundPort, 
                 policies=policies,
                 idle_timeout=_idle_timeout(leading),
                 protection=protection,
+                tells_caller=any(service.tells_caller for service in leading),
             )
         )
     return tuple(found)

@@ -1,6 +1,8 @@
 """Certificates for tests, made in memory without the mesh's own authority (envoy is below identity)."""
 
 import datetime
+import ssl
+import tempfile
 from dataclasses import dataclass
 from functools import cache
 
@@ -74,3 +76,13 @@ def authority() -> TestAuthority:
 def shared() -> TestAuthority:
     """One root for all tests that need no other."""
     return authority()
+
+
+def server_context(chain: bytes, key: bytes) -> ssl.SSLContext:
+    """TLS of a server with that certificate, whose PEM goes through a file since `ssl` takes nothing else."""
+    with tempfile.NamedTemporaryFile(suffix=".pem") as file:
+        file.write(chain + key)
+        file.flush()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(file.name)
+    return context

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.controlplane.addresses import ServiceAddresses, is_service_address, machine_range, mesh_range
+from plait.controlplane.addresses import RESERVED_FOR, ServiceAddresses, is_service_address, machine_range, mesh_range
 
 
 def test_a_service_made_again_gets_its_address_back():
@@ -48,6 +48,36 @@ def test_an_owner_keeps_its_address_when_a_nearer_one_is_free():
     addresses.take(two, address)
 
     assert addresses.allocate(two) == address
+
+
+def test_an_address_that_was_only_tried_is_free_again():
+    """As after a dry run; one that was stored meanwhile stays, and so does one that is tried once more."""
+    time = [0.0]
+    addresses = ServiceAddresses(lambda: time[0])
+    tried, stored = addresses.allocate("tried"), addresses.allocate("stored")
+    addresses.take("stored", stored)
+    time[0] = RESERVED_FOR / 2
+    again = addresses.allocate("again")
+    assert addresses.holder(tried) == "tried"
+
+    time[0] = RESERVED_FOR
+    assert addresses.allocate("again") == again
+    assert (addresses.holder(tried), addresses.holder(stored)) == (None, "stored")
+    time[0] = RESERVED_FOR * 1.5 - 1
+    assert addresses.holder(again) == "again"
+
+
+def test_trying_what_is_stored_takes_nothing_away():
+    """A dry run of a change to a Service leaves its address with it for ever."""
+    time = [0.0]
+    addresses = ServiceAddresses(lambda: time[0])
+    address = addresses.allocate("web")
+    addresses.take("web", address)
+
+    addresses.reserve("web", address)
+    time[0] = RESERVED_FOR * 2
+
+    assert addresses.holder(address) == "web"
 
 
 @given(st.sets(st.text(min_size=1, max_size=20), max_size=60))

@@ -97,7 +97,7 @@ class Admission:
         if problem:
             return document, (problem,)
         address = wanted or (before if before != HEADLESS else "") or self._addresses.allocate(_owner(document))
-        self._addresses.take(_owner(document), address)
+        self._addresses.reserve(_owner(document), address)
         spec |= {"clusterIP": address, "clusterIPs": [address], "type": spec.get("type", "ClusterIP")}
         spec["ports"] = [{"protocol": "TCP", **port} for port in list_at(spec, "ports")]
         return {**document, "spec": spec}, ()

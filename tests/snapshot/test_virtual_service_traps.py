@@ -5,6 +5,7 @@ import pytest
 from plait.model.traffic import ClusterKey
 from tests.snapshot.resources_builders import (
     NETWORKING,
+    Document,
     built,
     name_of,
     resource,
@@ -83,7 +84,7 @@ def test_trap_05_fault_disables_timeouts_and_retries():
 
 def test_trap_05_fault_without_percentage_injects_nothing():
     """Such a fault is none: timeouts and retries stay, and the condition says why."""
-    fault = {"abort": {"httpStatus": 500}, "delay": {"fixedDelay": "5s", "percentage": {}}}
+    fault: Document = {"abort": {"httpStatus": 500}, "delay": {"fixedDelay": "5s", "percentage": {}}}
     builder = built(REVIEWS, virtual_service("vs", to("reviews", fault=fault, timeout="1s")))
     found = only(builder.snapshot)
 
@@ -103,7 +104,11 @@ def test_trap_06_the_list_keeps_its_order():
 
 def test_trap_07_prefixes_are_of_strings_and_names_of_headers_small():
     """`/v2` matches `/v2example`; empty header conditions ask for presence; pseudo headers are ignored."""
-    match = {"uri": {"prefix": "/v2"}, "headers": {"X-A": {}, "uri": {"exact": "/no"}}, "withoutHeaders": {"B": {}}}
+    match: Document = {
+        "uri": {"prefix": "/v2"},
+        "headers": {"X-A": {}, "uri": {"exact": "/no"}},
+        "withoutHeaders": {"B": {}},
+    }
     found = only(snapshot_of(REVIEWS, virtual_service("vs", to("reviews", match=[match])))).match
 
     assert (found.path.matching, found.path.value) == ("string-prefix", "/v2")

@@ -17,6 +17,7 @@ from tests.snapshot.virtual_service_builders import (
     SHOP_REVIEWS,
     TO_V2,
     V2,
+    listed,
     message,
     names,
     only,
@@ -32,7 +33,7 @@ def test_destinations_without_a_port():
     snapshot = snapshot_of(REVIEWS, V2, virtual_service("vs", {"route": [TO_V2]}, to("reviews")))
 
     for port in (80, 9080):
-        first, second = rules(snapshot, port=port) or ()
+        first, second = listed(snapshot, port=port)
         assert first.destinations[0].cluster == ClusterKey(service=name_of("v2"), port=9080)
         assert second.destinations[0].cluster == ClusterKey(service=name_of("reviews"), port=port)
 

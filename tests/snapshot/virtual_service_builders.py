@@ -39,8 +39,13 @@ def rules(
 
 def only(snapshot: Snapshot, **where: Any) -> Rule:
     """The one rule that a caller gets."""
-    (found,) = rules(snapshot, **where) or ()
+    (found,) = listed(snapshot, **where)
     return found
+
+
+def listed(snapshot: Snapshot, **where: Any) -> list[Rule]:
+    """The rules that a caller gets; none where everything goes to the service."""
+    return list(rules(snapshot, **where) or ())
 
 
 def names(snapshot: Snapshot, host: str = "reviews", port: int = 80, **caller: str) -> list[str]:

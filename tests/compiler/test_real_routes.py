@@ -13,6 +13,7 @@ from plait.compiler.compile import compile_view
 from plait.compiler.endpoints import cluster_endpoints
 from plait.envoy import types
 from plait.envoy.resource_set import ResourceSet
+from plait.model.faults import Fault, FaultAbort, FaultDelay
 from plait.model.gateways import GatewayListener, TlsCertificate
 from plait.model.services import Capture, Protocol, WorkloadKind
 from plait.model.traffic import Destination, Mirror, Rule
@@ -23,6 +24,8 @@ from tests.envoy import certificates, live
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
 ADDRESS = "127.240.0.1"
+_UNAVAILABLE = "14"
+"""gRPC's status where HTTP's is 503 or 504."""
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +70,46 @@ def test_time_limits_end_in_504(apps: dict[str, live.App]) -> None:
         assert statuses == [504, 504]
         assert live.request((ADDRESS, port), "/rest").status == 200
     slow.close()
+
+
+def test_a_grpc_callers_own_time_limit_counts_up_to_the_rules() -> None:
+    """A `grpc-timeout` shorter than the rule's limit ends the call, a longer one does not lengthen it."""
+    port = live.free_port()
+    slow = _SlowApp(0.6)
+    limited = replace(b.rule("limited", b.path("/limited"), red=1), timeout=0.2, grpc_timeout=0.2)
+    open_ended = replace(b.rule("open", b.path("/"), red=1), grpc_timeout=0)
+    with live.running(_resources(port, limited, open_ended, red=slow.port)):
+        assert 0.15 < _grpc_wait(port, "/limited", "5S") < 0.5
+        assert _grpc_wait(port, "/limited", "50m") < 0.15
+        assert 0.25 < _grpc_wait(port, "/", "300m") < 0.5
+        assert live.request((ADDRESS, port), "/limited").status == 504
+    slow.close()
+
+
+def _grpc_wait(port: int, path: str, limit: str) -> float:
+    """Seconds until a gRPC call with that `grpc-timeout` fails."""
+    began = time.monotonic()
+    headers = (("content-type", "application/grpc"), ("grpc-timeout", limit))
+    assert live.request((ADDRESS, port), path, headers=headers).header("grpc-status") == _UNAVAILABLE
+    return time.monotonic() - began
+
+
+def test_faults_are_injected_at_the_caller(apps: dict[str, live.App]) -> None:
+    """A delay waits first and counts in no limit; an abort answers; shares are kept."""
+    port = live.free_port()
+    late = replace(b.rule("late", b.path("/late"), red=1), fault=Fault(delay=FaultDelay(seconds=0.5)), timeout=0.3)
+    half = replace(b.rule("half", b.path("/half"), red=1), fault=Fault(abort=FaultAbort(http=555, percent=50)))
+    grpc = replace(b.rule("grpc", b.path("/grpc"), red=1), fault=Fault(abort=FaultAbort(grpc=14)))
+    with live.running(_resources(port, late, half, grpc, b.rule("rest", red=1), red=apps["red"].port)):
+        began = time.monotonic()
+        assert live.request((ADDRESS, port), "/late").status == 200
+        assert time.monotonic() - began > 0.45
+        statuses = [live.request((ADDRESS, port), "/half").status for _ in range(60)]
+        assert set(statuses) == {200, 555}
+        assert 10 < statuses.count(555) < 50
+        called = live.request((ADDRESS, port), "/grpc", headers=(("content-type", "application/grpc"),))
+        assert called.header("grpc-status") == _UNAVAILABLE
+        assert live.request((ADDRESS, port), "/other").status == 200
 
 
 def test_what_never_reached_an_app_is_tried_elsewhere(apps: dict[str, live.App]) -> None:

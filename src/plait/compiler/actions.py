@@ -108,7 +108,7 @@ def _forward(
     # Zero lifts Envoy's default of 15 s: no time limit was asked for.
     message.timeout.CopyFrom(proto.seconds(rule.timeout or 0))
     if rule.grpc_timeout is not None:
-        message.max_grpc_timeout.CopyFrom(proto.seconds(rule.grpc_timeout))
+        message.max_grpc_timeout.CopyFrom(proto.seconds(rule.grpc_timeout))  # pyright: ignore[reportDeprecated] (what replaces it switches `timeout` off)
     message.idle_timeout.CopyFrom(proto.seconds(0))
     message.retry_policy.CopyFrom(retries.policy(rule.retry, rule.backend_timeout))
     message.request_mirror_policies.extend(mirrors.policies(rule.mirrors, clusters))

@@ -190,6 +190,11 @@ class HostRules:
 
     namespaces: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
+    l4_rules: tuple[tuple[Callers, L4Rule], ...] = ()
+
+    def seen_from(self, namespace: str) -> bool:
+        """Whether callers of that namespace see them."""
+        return not self.namespaces or namespace in self.namespaces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,16 +230,22 @@ class Frontend:
             return self.rules, True
         for item in self.host_rules:
             chosen = tuple(_for_caller(item.rules, namespace, labels))
-            if chosen and (not item.namespaces or namespace in item.namespaces):
+            if chosen and item.seen_from(namespace):
                 return chosen, True
         return self.rules, False
 
-    def l4_rules_for(self, namespace: str) -> tuple[tuple[L4Rule, ...], bool]:
+    def l4_rules_for(self, namespace: str, labels: Labels = ()) -> tuple[tuple[L4Rule, ...], bool]:
         """The rules for connections of a caller of that namespace, and whether one that matches none is closed."""
         for consumer, rules in self.consumer_l4_rules:
             if consumer == namespace:
                 return rules, True
-        return self.l4_rules, self.attached
+        if self.attached:
+            return self.l4_rules, True
+        for item in self.host_rules:
+            chosen = tuple(rule for callers, rule in item.l4_rules if callers.include(namespace, labels))
+            if chosen and item.seen_from(namespace):
+                return chosen, True
+        return self.l4_rules, False
 
 
 def _for_caller(rules: Iterable[Rule], namespace: str, labels: Labels) -> Iterator[Rule]:

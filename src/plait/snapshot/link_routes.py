@@ -74,15 +74,16 @@ def _frontend(stage: Stage, service: Service, declared: DeclaredService, port: S
     others = sorted({route.route.name.namespace for route in routes} - {service.name.namespace})
     consumers = [(namespace, _of_namespace(routes, namespace)) for namespace in others]
     of_requests = port.protocol.is_http
+    default = ClusterKey(service=service.name, port=port.number)
     return Frontend(
         service=service.name,
         host=service.host,
         address=service.address,
         port=port.number,
         protocol=port.protocol,
-        default=ClusterKey(service=service.name, port=port.number),
+        default=default,
         attached=bool(own),
-        host_rules=tuple(host_rules(stage, service.host, port)),
+        host_rules=tuple(host_rules(stage, service.host, port, default)),
         rules=_rules(own) if of_requests else (),
         consumer_rules=tuple((name, _rules(found)) for name, found in consumers) if of_requests else (),
         l4_rules=() if of_requests else _connection_rules(own),

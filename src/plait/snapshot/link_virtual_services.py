@@ -7,15 +7,17 @@ alone (ADR 24).
 
 from collections.abc import Iterator
 
-from plait.model.services import ServicePort
-from plait.model.traffic import HostRules
+from plait.model.services import Protocol, ServicePort
+from plait.model.traffic import ClusterKey, HostRules
 from plait.snapshot.attach import is_service
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.links import Stage
 from plait.snapshot.services import host_of, service_host
+from plait.snapshot.virtual_connections import connections_at, otherwise
 from plait.snapshot.virtual_delegates import expanded
 from plait.snapshot.virtual_rules import Lookup, Place, rules_at
 from plait.snapshot.virtual_service_table import ANY, includes
+from plait.snapshot.virtual_services import DeclaredVirtualService
 
 
 def follow_virtual_services(stage: Stage, dirty: Dirty) -> None:
@@ -44,18 +46,32 @@ def lookup_of(stage: Stage) -> Lookup:
     return Lookup(service=stage.tables.services.owners.get)
 
 
-def host_rules(stage: Stage, host: str, port: ServicePort) -> Iterator[HostRules]:
-    """The rules of each VirtualService for that port of a host, those that are asked first in front."""
-    if not port.protocol.is_http:
-        return
-    table, place, lookup = stage.tables.virtual_services, Place(port=port.number), lookup_of(stage)
-    for declared in table.for_host(host):
-        routes = expanded(declared, table.find, _ignore)
-        rules = rules_at(routes, place, lookup, gateways=declared.gateways)
-        if rules and declared.exports != frozenset():
-            yield HostRules(namespaces=tuple(sorted(declared.exports or ())), rules=rules)
-            if declared.exports is None and not all(rule.callers for rule in rules):
+def host_rules(stage: Stage, host: str, port: ServicePort, default: ClusterKey) -> Iterator[HostRules]:
+    """The rules of each VirtualService for that port of a host, those that are asked first in front.
+
+    `default` is the port's own cluster.
+    """
+    for declared in stage.tables.virtual_services.for_host(host):
+        found = _rules_of(stage, declared, port, default)
+        if (found.rules or found.l4_rules) and declared.exports != frozenset():
+            yield found
+            callers = [*(rule.callers for rule in found.rules), *(callers for callers, _ in found.l4_rules)]
+            if declared.exports is None and not all(callers):
                 return
+
+
+def _rules_of(stage: Stage, declared: DeclaredVirtualService, port: ServicePort, default: ClusterKey) -> HostRules:
+    table, place, lookup = stage.tables.virtual_services, Place(port=port.number), lookup_of(stage)
+    namespaces = tuple(sorted(declared.exports or ()))
+    if port.protocol.is_http:
+        routes = expanded(declared, table.find, _ignore)
+        return HostRules(namespaces=namespaces, rules=rules_at(routes, place, lookup, gateways=declared.gateways))
+    connections = connections_at(
+        declared.connections, place, lookup, protocol=port.protocol, gateways=declared.gateways
+    )
+    if connections and port.protocol is not Protocol.TLS:
+        connections = (*connections, otherwise(default))
+    return HostRules(namespaces=namespaces, l4_rules=connections)
 
 
 def _ignore(sentence: str) -> None:

@@ -94,7 +94,7 @@ def _frontends(snapshot: Snapshot, service: Service, workload: Workload) -> Iter
     for port in service.ports if reachable else ():
         frontend = snapshot.frontends[service.host, port.number]
         rules, closed = frontend.rules_for(workload.name.namespace, workload.labels)
-        l4_rules, shut = frontend.l4_rules_for(workload.name.namespace)
+        l4_rules, shut = frontend.l4_rules_for(workload.name.namespace, workload.labels)
         yield OutboundFrontend(
             service=service.name,
             host=service.host,

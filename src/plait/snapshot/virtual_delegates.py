@@ -12,7 +12,8 @@ from typing import Final
 from plait.model.ids import ObjectName
 from plait.resources.istio.matches import StringMatch
 from plait.resources.istio.virtual_service import HTTPMatchRequest, HTTPRoute
-from plait.snapshot.virtual_services import DeclaredVirtualService, VirtualRoute, virtual_route
+from plait.snapshot.virtual_destinations import VirtualRoute
+from plait.snapshot.virtual_services import DeclaredVirtualService, virtual_route
 
 _INHERITED: Final = frozenset(
     {"rewrite", "direct_response", "timeout", "retries", "fault", "mirror", "mirror_percent", "mirror_percent_old"}

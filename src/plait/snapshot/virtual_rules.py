@@ -10,7 +10,7 @@ from typing import Final
 
 from plait.model.traffic import ClusterKey, Destination, Mirror, Rule
 from plait.snapshot.declared import DeclaredService
-from plait.snapshot.virtual_services import MESH, VirtualDestination, VirtualRoute, VirtualRule
+from plait.snapshot.virtual_destinations import MESH, VirtualDestination, VirtualRoute, VirtualRule
 
 _MISSING: Final = 503
 _MILLION: Final = 1_000_000

@@ -68,6 +68,9 @@ def _destinations(declared: DeclaredVirtualService) -> Iterable[str]:
         for rule in route.rules:
             for item in (*rule.destinations, *rule.mirrors):
                 yield from item.hosts
+    for connection in declared.connections:
+        for item in connection.destinations:
+            yield from item.hosts
 
 
 def _delegates(declared: DeclaredVirtualService) -> Iterable[ObjectName]:

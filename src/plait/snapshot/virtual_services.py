@@ -9,68 +9,23 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from plait.model.ids import ObjectName, Origin
-from plait.model.traffic import HeaderChange, Rule
 from plait.resources.istio import matches as api
 from plait.resources.istio.virtual_service import HTTPMatchRequest, HTTPRoute, VirtualServiceSpec
 from plait.resources.parse import Resource
-from plait.snapshot.declared_routes import NO_HEADERS
 from plait.snapshot.names import possible_hosts
 from plait.snapshot.virtual_actions import action, header_change, percent_of, problems
+from plait.snapshot.virtual_connections import VirtualConnection, declare_connections
+from plait.snapshot.virtual_destinations import (
+    MESH,
+    VirtualDestination,
+    VirtualRoute,
+    VirtualRule,
+    gateway_names,
+    virtual_destination,
+)
 from plait.snapshot.virtual_matches import callers, request_match
 
 KIND: Final = "VirtualService"
-MESH: Final = "mesh"
-"""What a VirtualService calls the sidecars, among its gateways."""
-_MILLION: Final = 1_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VirtualDestination:
-    """Where a share of a rule's requests goes: `hosts` are what the written name may mean, the first that is wins.
-
-    `port` is 0 where none is given. `share` is used for mirrors, of 1.
-    """
-
-    hosts: tuple[str, ...]
-    port: int = 0
-    subset: str = ""
-    weight: int = 1
-    share: float = 1.0
-    request_headers: HeaderChange = NO_HEADERS
-    response_headers: HeaderChange = NO_HEADERS
-    origin: Origin
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VirtualRule:
-    """One match of an HTTP rule: `rule` lacks destinations and mirrors; `port` is 0 for all.
-
-    `gateways` are where it holds (`mesh`, `namespace/name`), empty for wherever its VirtualService does.
-    """
-
-    rule: Rule
-    port: int = 0
-    gateways: tuple[str, ...] = ()
-    destinations: tuple[VirtualDestination, ...] = ()
-    mirrors: tuple[VirtualDestination, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VirtualRoute:
-    """An HTTP rule as written, and the rules that it means; one with a delegate means what that says."""
-
-    written: HTTPRoute
-    origin: Origin
-    rules: tuple[VirtualRule, ...]
-    problems: tuple[str, ...] = ()
-
-    @property
-    def delegate(self) -> ObjectName | None:
-        """The VirtualService that decides in its stead."""
-        found = self.written.delegate
-        if found is None:
-            return None
-        return ObjectName(namespace=found.namespace or self.origin.namespace, name=found.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +39,7 @@ class DeclaredVirtualService:
     gateways: tuple[str, ...]
     exports: frozenset[str] | None
     http: tuple[VirtualRoute, ...] = ()
-    l4: bool = False
-    """Whether it has rules for TLS or TCP."""
+    connections: tuple[VirtualConnection, ...] = ()
     origin: Origin
 
     @property
@@ -117,7 +71,7 @@ def declare_virtual_service(resource: Resource, spec: VirtualServiceSpec) -> Dec
             virtual_route(route, resource.origin(f"spec.http[{index}]"), index=index)
             for index, route in enumerate(spec.http)
         ),
-        l4=bool(spec.tls or spec.tcp),
+        connections=tuple(declare_connections(spec, resource.origin("spec"))),
         origin=resource.origin("spec"),
     )
 
@@ -126,11 +80,6 @@ def _hosts(written: str, namespace: str) -> tuple[str, ...]:
     if written.startswith("*"):
         return (written.lower().rstrip("."),)
     return possible_hosts(written, namespace)
-
-
-def gateway_names(written: Iterable[str], namespace: str) -> tuple[str, ...]:
-    """Gateways as `namespace/name`; `mesh` stays."""
-    return tuple(name if "/" in name or name == MESH else f"{namespace}/{name}" for name in written)
 
 
 def _exports(written: Iterable[str], namespace: str) -> frozenset[str] | None:
@@ -177,20 +126,11 @@ def _destinations(route: HTTPRoute, origin: Origin) -> Iterator[VirtualDestinati
             place = replace(origin, path=f"{origin.path}.route[{at}].destination")
             headers = item.headers or api.Headers()
             yield replace(
-                _destination(item.destination, place),
+                virtual_destination(item.destination, place),
                 weight=1 if alone else item.weight,
                 request_headers=header_change(headers.request),
                 response_headers=header_change(headers.response),
             )
-
-
-def _destination(written: api.Destination, origin: Origin) -> VirtualDestination:
-    return VirtualDestination(
-        hosts=possible_hosts(written.host, origin.namespace),
-        port=(written.port.number or 0) if written.port else 0,
-        subset=written.subset or "",
-        origin=origin,
-    )
 
 
 def _mirrors(route: HTTPRoute, origin: Origin) -> Iterator[VirtualDestination]:
@@ -198,7 +138,9 @@ def _mirrors(route: HTTPRoute, origin: Origin) -> Iterator[VirtualDestination]:
         old = route.mirror_percent if route.mirror_percent is not None else route.mirror_percent_old
         percent = percent_of(route.mirror_percentage, old, 100)
         place = replace(origin, path=f"{origin.path}.mirror")
-        yield replace(_destination(route.mirror, place), share=percent / 100)
+        yield replace(virtual_destination(route.mirror, place), share=percent / 100)
     for at, policy in enumerate(route.mirrors):
         place = replace(origin, path=f"{origin.path}.mirrors[{at}].destination")
-        yield replace(_destination(policy.destination, place), share=percent_of(policy.percentage, None, 100) / 100)
+        yield replace(
+            virtual_destination(policy.destination, place), share=percent_of(policy.percentage, None, 100) / 100
+        )

@@ -14,9 +14,10 @@ from plait.snapshot.declared import DeclaredService
 from plait.snapshot.link_virtual_services import lookup_of
 from plait.snapshot.links import Stage
 from plait.snapshot.virtual_delegates import expanded
+from plait.snapshot.virtual_destinations import MESH, VirtualDestination, VirtualRoute
 from plait.snapshot.virtual_rules import Lookup, service_of, target_port
 from plait.snapshot.virtual_service_table import ANY
-from plait.snapshot.virtual_services import KIND, MESH, DeclaredVirtualService, VirtualDestination, VirtualRoute
+from plait.snapshot.virtual_services import KIND, DeclaredVirtualService
 
 
 def virtual_service_status(stage: Stage, declared: DeclaredVirtualService) -> Status:
@@ -32,7 +33,7 @@ def virtual_service_status(stage: Stage, declared: DeclaredVirtualService) -> St
         generation=declared.generation,
         conditions=(
             checked(ACCEPTED, refused),
-            checked(RESOLVED_REFS, tuple(_references(routes, lookup_of(stage)))),
+            checked(RESOLVED_REFS, tuple(_references(declared, routes, lookup_of(stage)))),
             *partially_invalid(() if refused else problems),
         ),
     )
@@ -59,7 +60,7 @@ def _host_problem(stage: Stage, declared: DeclaredVirtualService, hosts: tuple[s
     if service.headless:
         remedy = "callers reach its endpoints themselves, past all rules; give it a clusterIP"
         return Problem(reason="HeadlessHost", message=f"spec.hosts: {host} is headless: {remedy}")
-    route = _gateway_api(stage, service)
+    route = _gateway_api(stage, declared, service)
     if route:
         sentence = f"spec.hosts: {route} is attached to {host} and decides alone; delete one of the two"
         return Problem(reason="Overruled", message=sentence)
@@ -70,12 +71,14 @@ def _host_problem(stage: Stage, declared: DeclaredVirtualService, hosts: tuple[s
     return None
 
 
-def _gateway_api(stage: Stage, service: DeclaredService) -> str:
-    """A route of Gateway API that decides for all callers of every HTTP port of a service; empty if there is none."""
+def _gateway_api(stage: Stage, declared: DeclaredVirtualService, service: DeclaredService) -> str:
+    """A route of Gateway API that decides for all callers of every port where rules could act; empty if none does."""
     reference = ("", "Service", service.name)
     routes = [stage.tables.routes.routes[name] for name in stage.tables.routes.attached_to(reference)]
     own = [route for route in routes if route.name.namespace == service.name.namespace]
-    ports = [port for port in service.ports if port.takes_requests]
+    ports = [
+        port for port in service.ports if port.tcp and (declared.http if port.takes_requests else declared.connections)
+    ]
     decided = all(
         any(
             parent.reference == reference and takes(route.kind, parent, port)
@@ -84,7 +87,7 @@ def _gateway_api(stage: Stage, service: DeclaredService) -> str:
         )
         for port in ports
     )
-    return f"{own[0].kind} {own[0].name}" if own and ports and decided else ""
+    return f"{own[0].kind.value} {own[0].name}" if own and ports and decided else ""
 
 
 def _older(stage: Stage, declared: DeclaredVirtualService, host: str) -> str:
@@ -98,21 +101,24 @@ def _older(stage: Stage, declared: DeclaredVirtualService, host: str) -> str:
     return ""
 
 
-def _references(routes: Iterable[VirtualRoute], lookup: Lookup) -> Iterator[Problem]:
-    seen: set[str] = set()
-    for route in routes:
-        for rule in route.rules:
-            for destination in (*rule.destinations, *rule.mirrors):
-                if destination.origin.path not in seen:
-                    seen.add(destination.origin.path)
-                    yield from _reference(destination, rule.port, lookup)
+def _references(declared: DeclaredVirtualService, routes: Iterable[VirtualRoute], lookup: Lookup) -> Iterator[Problem]:
+    found = [
+        (item, rule.port) for route in routes for rule in route.rules for item in (*rule.destinations, *rule.mirrors)
+    ]
+    found += [(item, 0) for connection in declared.connections for item in connection.destinations]
+    seen: set[tuple[str, str]] = set()
+    for destination, port in found:
+        place = destination.origin.name, destination.origin.path
+        if place not in seen:
+            seen.add(place)
+            yield from _reference(destination, port, lookup)
 
 
 def _reference(destination: VirtualDestination, called: int, lookup: Lookup) -> Iterator[Problem]:
     where = destination.origin.path
     service = service_of(destination, lookup)
     if service is None:
-        sentence = f"{where}: {destination.hosts[0]} is no service of the mesh, so its share is answered 503"
+        sentence = f"{where}: {destination.hosts[0]} is no service of the mesh, so its share fails (503)"
         yield Problem(reason="BackendNotFound", message=sentence)
         return
     number = target_port(destination, called, service)

@@ -24,7 +24,11 @@ def on_loopback(view: View) -> View:
 def client(view: View, endpoints: Mapping[str, Endpoint]) -> ResourceSet:
     """What a client's proxy holds: its outbound side, and an endpoint for each cluster (by service name)."""
     compiled = compile_view(on_loopback(view))
-    outbound = {names.OUTBOUND_LISTENER: compiled.of(types.LISTENER)[names.OUTBOUND_LISTENER]}
+    outbound = {
+        name: item
+        for name, item in compiled.of(types.LISTENER).items()
+        if name == names.OUTBOUND_LISTENER or name.startswith(names.SERVER_NAMES_PREFIX)
+    }
     assignments: dict[str, Entry] = {}
     for cluster in view.clusters:
         name = names.cluster(cluster.host, cluster.key.port, cluster.key.subset)

@@ -237,15 +237,6 @@ def test_a_service_owns_its_host():
     assert status(builder, "e") == {"Accepted": ("True", "Accepted"), "PartiallyInvalid": ("True", "Conflicted")}
 
 
-def test_wildcard_hosts_are_told():
-    """A wildcard has no address; the entry says so and its other hosts work."""
-    builder = built(service_entry("e", "*.corp", "a.corp"), service_entry("w", "*.org"))
-
-    assert list(builder.snapshot.services) == ["a.corp"]
-    assert status(builder, "e")["PartiallyInvalid"] == ("True", "UnsupportedValue")
-    assert status(builder, "w") == {"Accepted": ("False", "UnsupportedValue")}
-
-
 def test_kinds_that_say_nothing_about_traffic_are_ignored():
     """A ConfigMap or an unknown kind goes by."""
     update = built().update([resource("v1", "ConfigMap", "c", data={}), resource("acme.com/v1", "Thing", "t")])

@@ -19,7 +19,7 @@ from envoy.extensions.http.header_formatters.preserve_case.v3 import preserve_ca
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from envoy.type.v3 import percent_pb2
 
-from plait.compiler import targets, tls
+from plait.compiler import dynamic, targets, tls
 from plait.compiler.policies import breakers
 from plait.envoy import names, proto
 from plait.envoy.bootstrap import MAX_CONNECTION_AGE
@@ -35,6 +35,8 @@ _TYPES: Final = {
     Resolution.MESH: cluster_pb2.Cluster.EDS,
     Resolution.STATIC: cluster_pb2.Cluster.EDS,
     Resolution.DNS: cluster_pb2.Cluster.STATIC,  # the type is unused beside an extension's
+    Resolution.LOGICAL_DNS: cluster_pb2.Cluster.STATIC,
+    Resolution.DYNAMIC: cluster_pb2.Cluster.STATIC,
     Resolution.NONE: cluster_pb2.Cluster.ORIGINAL_DST,
 }
 
@@ -127,9 +129,12 @@ def outbound(cluster: OutboundCluster) -> cluster_pb2.Cluster:
     )
     if any(value for _, value in told):
         message.metadata.CopyFrom(proto.metadata(names.METADATA, told))
-    if cluster.resolution is Resolution.DNS:
+    if cluster.resolution.is_named:
         message.load_assignment.CopyFrom(static_endpoints(name, cluster.endpoints))
-        message.cluster_type.CopyFrom(_resolving())
+        message.cluster_type.CopyFrom(_resolving(whole=cluster.resolution is Resolution.DNS))
+    if cluster.resolution is Resolution.DYNAMIC:
+        message.lb_policy = cluster_pb2.Cluster.CLUSTER_PROVIDED
+        message.cluster_type.CopyFrom(dynamic.cluster_type(http=cluster.protocol.is_http))
     if cluster.protocol.is_http:
         options = _http_options(
             cluster.protocol,
@@ -137,6 +142,9 @@ def outbound(cluster: OutboundCluster) -> cluster_pb2.Cluster:
             idle_timeout=cluster.idle_timeout,
             max_age=MAX_CONNECTION_AGE if cluster.identities else None,
         )
+        if cluster.resolution is Resolution.DYNAMIC:  # where TLS is originated, each server proves its own name
+            options.upstream_http_protocol_options.auto_sni = True
+            options.upstream_http_protocol_options.auto_san_validation = True
         message.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(proto.packed(options))
     return message
 
@@ -146,7 +154,7 @@ def _protect(message: cluster_pb2.Cluster, cluster: OutboundCluster) -> None:
     asked = cluster.protection
     message.circuit_breakers.CopyFrom(breakers.of_caller(asked))
     message.common_lb_config.healthy_panic_threshold.value = asked.panic_threshold
-    if asked.ejection is not None and cluster.resolution is not Resolution.NONE:
+    if asked.ejection is not None and cluster.resolution not in (Resolution.NONE, Resolution.DYNAMIC):
         message.outlier_detection.CopyFrom(breakers.ejection(asked.ejection))
 
 
@@ -155,9 +163,14 @@ def _written_in(origins: Iterable[Origin]) -> str:
     return ", ".join(str(replace(origin, file="", line=0)) for origin in origins)
 
 
-def _resolving() -> cluster_pb2.Cluster.CustomClusterType:
-    """Envoy resolves the names by itself, and every address is an endpoint for as long as the answer holds."""
+def _resolving(*, whole: bool) -> cluster_pb2.Cluster.CustomClusterType:
+    """Envoy resolves the names by itself, and every address is an endpoint for as long as the answer holds.
+
+    If not `whole`, a connection takes the address that comes first when it is made, and keeps it for as long as it
+    lives.
+    """
     config = dns_cluster_pb2.DnsCluster(respect_dns_ttl=True, dns_lookup_family=dns_pb2.V4_PREFERRED)
+    config.all_addresses_in_single_endpoint = not whole
     return cluster_pb2.Cluster.CustomClusterType(name="envoy.cluster.dns", typed_config=proto.packed(config))
 
 

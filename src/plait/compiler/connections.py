@@ -12,7 +12,7 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 
-from plait.compiler import tcp
+from plait.compiler import dynamic, tcp
 from plait.envoy import names, proto
 from plait.model.l4 import L4Destination, L4Rule
 from plait.model.traffic import ClusterKey
@@ -26,13 +26,13 @@ Known = Mapping[ClusterKey, str]
 
 def inspects(frontend: OutboundFrontend) -> bool:
     """Whether the server name decides where its connections go."""
-    return any(rule.sni_hosts for rule in frontend.l4_rules)
+    return frontend.dynamic or any(rule.sni_hosts for rule in frontend.l4_rules)
 
 
 def captured(frontend: OutboundFrontend, known: Known, log: accesslog_pb2.AccessLog) -> Filter:
     """What takes captured connections to a frontend that carries no HTTP."""
     if inspects(frontend):
-        return tcp.to_cluster("tcp", names.server_names(frontend.address, frontend.port), log)
+        return tcp.to_cluster("tcp", names.server_names(frontend.dialled[0], frontend.port), log)
     if frontend.l4_rules:
         return to_destinations(frontend.l4_rules[0].destinations, known, log)
     if frontend.closed:
@@ -71,22 +71,31 @@ def listeners(
     for frontend in frontends:
         if inspects(frontend):
             message = listener_pb2.Listener(
-                name=names.server_names(frontend.address, frontend.port),
+                name=names.server_names(frontend.dialled[0], frontend.port),
                 internal_listener=listener_pb2.Listener.InternalListenerConfig(),
                 listener_filters=[tls_inspector()],
                 filter_chains=chains(frontend.l4_rules, known, log),
             )
-            if not frontend.closed:
+            if frontend.dynamic and not frontend.closed:
+                message.filter_chains.append(_dynamic(frontend, known, log))
+            elif not frontend.closed:
                 through = tcp.to_cluster("tcp", known.get(frontend.default, names.BLACKHOLE_CLUSTER), log)
                 message.default_filter_chain.CopyFrom(Chain(name="default", filters=[through]))
             yield message
+
+
+def _dynamic(frontend: OutboundFrontend, known: Known, log: accesslog_pb2.AccessLog) -> Chain:
+    """Connections whose TLS names their server, if it is one that the frontend stands for."""
+    through = tcp.to_cluster("tcp", known.get(frontend.default, names.BLACKHOLE_CLUSTER), log)
+    match = listener_components_pb2.FilterChainMatch(server_names=[frontend.host])
+    return Chain(name="named", filter_chain_match=match, filters=[dynamic.server_name_filter(frontend.port), through])
 
 
 def clusters(frontends: Iterable[OutboundFrontend]) -> Iterator[cluster_pb2.Cluster]:
     """What leads to these listeners."""
     for frontend in frontends:
         if inspects(frontend):
-            name = names.server_names(frontend.address, frontend.port)
+            name = names.server_names(frontend.dialled[0], frontend.port)
             message = cluster_pb2.Cluster(name=name, type=cluster_pb2.Cluster.STATIC)
             message.load_assignment.cluster_name = name
             endpoint = message.load_assignment.endpoints.add().lb_endpoints.add().endpoint

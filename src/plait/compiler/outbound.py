@@ -6,6 +6,7 @@ in which the server speaks first are not delayed:
     a service address                        http         routes by scope; the key is ADDRESS:PORT as dialled
     a service address and a TCP service's port tcp/ADDRESS:PORT
     a workload's own address                 direct       mutual TLS, no routes
+    a range of addresses, or a wildcard      http/HOST:PORT  routes by name
     anything else                            passthrough (it ends there where a Sidecar says REGISTRY_ONLY)
 
 (Envoy's own chain matching would not do: a chain with a port takes that port from every chain without one.)
@@ -25,7 +26,7 @@ from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
 
-from plait.compiler import connections, denials, destinations, http, metrics, targets, tcp
+from plait.compiler import connections, denials, destinations, dynamic, http, metrics, targets, tcp
 from plait.compiler.policies import cors, faults, protection, sessions
 from plait.envoy import names, proto
 from plait.model.services import Capture
@@ -60,6 +61,7 @@ def _transparent(view: View) -> listener_pb2.Listener:
     if view.direct or view.workload_addresses:
         chains.append(Chain(name=DIRECT_CHAIN, filters=tcp.to_dialled_workload(DIRECT_CHAIN, log)))
     known = _known(view)
+    chains.extend(_own(view, frontend, reporter) for frontend in view.frontends if frontend.own_chain)
     chains.extend(
         Chain(name=stream_chain(frontend), filters=[connections.captured(frontend, known, log)]) for frontend in streams
     )
@@ -78,7 +80,7 @@ def _transparent(view: View) -> listener_pb2.Listener:
 
 
 def _streams(view: View) -> list[OutboundFrontend]:
-    return [frontend for frontend in view.frontends if frontend.address and not frontend.protocol.is_http]
+    return [frontend for frontend in view.frontends if frontend.dialled and not frontend.protocol.is_http]
 
 
 def _known(view: View) -> connections.Known:
@@ -106,7 +108,26 @@ def original_destination() -> listener_components_pb2.ListenerFilter:
 
 def stream_chain(frontend: OutboundFrontend) -> str:
     """The name of a TCP service's chain."""
-    return f"tcp/{frontend.address}:{frontend.port}"
+    return f"tcp/{frontend.dialled[0]}:{frontend.port}"
+
+
+def _own(view: View, frontend: OutboundFrontend, reporter: metrics.Reporter) -> Chain:
+    """The chain of a service that no scope can choose: of a range of addresses, or whose calls name their servers."""
+    message = http.manager(names.OUTBOUND_LISTENER, metrics.requests(reporter))
+    http.routes_by_name(message, names.route(frontend.host, frontend.port))
+    _explain(view, message)
+    resolving = [dynamic.resolving_filter()] if frontend.dynamic else []
+    filters = [*_of_routes(), *resolving]
+    return Chain(name=_own_chain(frontend), filters=[http.network_filter(http.add_filters(message, filters))])
+
+
+def _own_chain(frontend: OutboundFrontend) -> str:
+    return f"http/{frontend.host}:{frontend.port}"
+
+
+def _explain(view: View, message: http.Manager) -> None:
+    message.local_reply_config.mappers.append(denials.by_caller(str(view.identity)))
+    message.local_reply_config.mappers.extend(protection.by_caller())
 
 
 def _places(view: View) -> Iterable[destinations.Place]:
@@ -118,10 +139,16 @@ def _places(view: View) -> Iterable[destinations.Place]:
         if not destinations.within(endpoint.address, view.workload_addresses):
             yield destinations.Place(prefix=endpoint.address, port=endpoint.port, chain=DIRECT_CHAIN)
     for frontend in view.frontends:
-        if frontend.address:
-            chain = HTTP_CHAIN if frontend.protocol.is_http else stream_chain(frontend)
-            if chain != HTTP_CHAIN or not destinations.within(frontend.address, view.mesh_addresses):
-                yield destinations.Place(prefix=frontend.address, port=frontend.port, chain=chain)
+        chain = _chain(frontend)
+        for prefix in frontend.dialled:
+            if chain != HTTP_CHAIN or not destinations.within(prefix, view.mesh_addresses):
+                yield destinations.Place(prefix=prefix, port=frontend.port, chain=chain)
+
+
+def _chain(frontend: OutboundFrontend) -> str:
+    if not frontend.protocol.is_http:
+        return stream_chain(frontend) if frontend.dialled else ""
+    return _own_chain(frontend) if frontend.own_chain else HTTP_CHAIN
 
 
 def _by_address(view: View, reporter: metrics.Reporter) -> listener_components_pb2.Filter:
@@ -132,11 +159,14 @@ def _by_address(view: View, reporter: metrics.Reporter) -> listener_components_p
 
 def _by_scope(view: View, message: http.Manager, key_header: str) -> listener_components_pb2.Filter:
     message.scoped_routes.CopyFrom(_scopes(key_header))
-    message.local_reply_config.mappers.append(denials.by_caller(str(view.identity)))
-    message.local_reply_config.mappers.extend(protection.by_caller())
+    _explain(view, message)
     on_demand = http.http_filter("envoy.filters.http.on_demand", on_demand_pb2.OnDemand())
-    of_routes = (cors.filter_of_routes(), targets.refusing_filter(), sessions.filter_of_routes())
-    return http.network_filter(http.add_filters(message, [on_demand, *of_routes, faults.switched_off()]))
+    return http.network_filter(http.add_filters(message, [on_demand, *_of_routes()]))
+
+
+def _of_routes() -> tuple[http_connection_manager_pb2.HttpFilter, ...]:
+    """Filters that do what routes ask of them."""
+    return cors.filter_of_routes(), targets.refusing_filter(), sessions.filter_of_routes(), faults.switched_off()
 
 
 def _destination_header() -> extension_pb2.TypedExtensionConfig:

@@ -72,10 +72,15 @@ def _admit_bodies(message: route_pb2.RouteConfiguration) -> None:
 
 
 def outbound(frontend: OutboundFrontend, clusters: Targets) -> route_pb2.RouteConfiguration:
-    """The route configuration of a frontend, chosen by destination and never by Host."""
+    """The route configuration of a frontend, chosen by destination and never by Host.
+
+    One whose calls name their servers takes only names that it stands for.
+    """
     routes = [route(rule, clusters, frontend.port) for rule in frontend.rules]
     if not frontend.closed:
         routes.append(_default(frontend, clusters))
-    message = configuration(names.route(frontend.host, frontend.port), [virtual_host("service", ("*",), routes)])
+    domains = (frontend.host,) if frontend.dynamic else ("*",)
+    message = configuration(names.route(frontend.host, frontend.port), [virtual_host("service", domains, routes)])
+    message.ignore_port_in_host_matching = frontend.dynamic
     message.request_headers_to_remove.append(names.DESTINATION_HEADER)
     return message

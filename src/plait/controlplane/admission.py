@@ -124,7 +124,7 @@ class Admission:
     def _service_entry(self, document: Document) -> Document:
         spec = map_at(document, "spec")
         written: list[object] = list(spec.get("hosts") or ())
-        hosts = [str(host) for host in written if "*" not in str(host)]
+        hosts = [str(host) for host in written]
         if spec.get("addresses") or not hosts:
             return document
         owner = _owner(document)

@@ -28,7 +28,7 @@ from plait.model.traffic import ClusterKey
 from plait.model.view import View
 from plait.snapshot.bounds import Bounds
 from plait.snapshot.build import Touched
-from plait.snapshot.names import name_of, possible_hosts
+from plait.snapshot.names import DIALLED, callable_hosts, name_of
 from plait.snapshot.project import project
 
 Key = TypeVar("Key")
@@ -255,7 +255,7 @@ class Publisher:
 
     def _spelled(self, namespace: str, demand: frozenset[str]) -> frozenset[str]:
         """Every host that a demanded name may stand for, so that one that comes later is noticed."""
-        return frozenset(host for name in demand for host in (name, *possible_hosts(name, namespace)))
+        return frozenset(host for name in demand for host in (name, *callable_hosts(name, namespace)))
 
 
 def _renamed(entry: Entry, name: str) -> Entry:
@@ -269,7 +269,8 @@ def _clusters(view: View | None) -> frozenset[ClusterKey]:
 def _hosts_in(view: View | None) -> frozenset[str]:
     if view is None:
         return NOTHING
-    return frozenset([cluster.host for cluster in view.clusters] + [frontend.host for frontend in view.frontends])
+    hosts = [cluster.host for cluster in view.clusters] + [frontend.host for frontend in view.frontends]
+    return frozenset([*hosts, DIALLED])
 
 
 def _move(index: dict[Key, set[str]], proxy: str, before: frozenset[Key], after: frozenset[Key]) -> None:

@@ -46,7 +46,7 @@ class Shared:
         """The endpoints of a view's clusters, as callers on its machine reach them."""
         found: dict[str, Entry] = {}
         for cluster in view.clusters:
-            if cluster.resolution is Resolution.NONE or cluster.endpoints or cluster.missing:
+            if cluster.resolution in (Resolution.NONE, Resolution.DYNAMIC) or cluster.endpoints or cluster.missing:
                 continue
             whole = cluster.key.whole
             node = view.node if view.node in self._machines_of(snapshot, whole) else ELSEWHERE
@@ -73,8 +73,7 @@ class Shared:
         A workload with a Sidecar gets those of what it may call.
         """
         bounds = Bounds.named(snapshot, view.name)
-        named = view.capture is Capture.EXPLICIT or bounds.reach is not None
-        key = (view.capture, view.name.namespace if named else "", bounds.reach)
+        key = (view.capture, view.name.namespace if bounds.particular(view.capture) else "", bounds.reach)
         scopes = self._scopes.get(key)
         if scopes is None:
             self._work["scopes"] += 1

@@ -39,8 +39,17 @@ class Resolution(StrEnum):
     """Addresses that a ServiceEntry lists."""
     DNS = "dns"
     """Names that Envoy resolves: every address is an endpoint (strict DNS)."""
+    LOGICAL_DNS = "logical-dns"
+    """One name that Envoy resolves: each new connection takes the address that it has then."""
+    DYNAMIC = "dynamic"
+    """The host that the caller itself names, in each request or in its TLS, resolved by Envoy."""
     NONE = "none"
     """The address the caller dialled (original destination)."""
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the endpoints are names that Envoy resolves."""
+        return self in (Resolution.DNS, Resolution.LOGICAL_DNS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +71,7 @@ class Service:
     `host` is the full name (`reviews.default.svc.cluster.local`, or a ServiceEntry's host);
     `address` is the stable address of the frontend, empty for a headless service.
     `external` marks a ServiceEntry outside the mesh: called without the mesh's mutual TLS.
+    `exported_to` are the namespaces whose callers see it, empty for all.
     """
 
     name: ObjectName
@@ -77,7 +87,16 @@ class Service:
     tells_caller: bool = False
     """Whether its apps want the caller's identity in a header."""
     protection: Protection = DEFAULT
+    exported_to: tuple[str, ...] = ()
+    subject_alt_names: tuple[str, ...] = ()
+    """Names of which a server's certificate must prove one, where it is called by TLS; empty if none are listed."""
+    ranges: tuple[str, ...] = ()
+    """More addresses that lead to it, as CIDR."""
     origin: Origin
+
+    def seen_from(self, namespace: str) -> bool:
+        """Whether callers in that namespace see it."""
+        return not self.exported_to or namespace in self.exported_to
 
     def port(self, number: int) -> ServicePort | None:
         """The port of that number, or None."""

@@ -88,7 +88,9 @@ class Status:
 class Snapshot:
     """The mesh at one revision. Mappings are never changed after construction.
 
-    `services` is by host; `frontends` by (host, port); `endpoints` by cluster;
+    `services` is by host; `dialled` those of them that are called by addresses of their own, whether asked for or not,
+    `exported` the namespaces that see those which not all see;
+    `frontends` by (host, port); `endpoints` by cluster;
     `identities` by cluster, the SPIFFE IDs of its endpoints.
     `behind` the workloads of the mesh behind a cluster, ready or not, and the port of each.
     `addresses` gives the workload that has an address of its own; `serving` the hosts of the services that a workload
@@ -101,6 +103,8 @@ class Snapshot:
     trust_domain: str
     root_namespace: str = "istio-system"
     services: Mapping[str, Service] = field(default_factory=dict[str, Service])
+    dialled: Mapping[str, Service] = field(default_factory=dict[str, Service])
+    exported: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     workloads: Mapping[ObjectName, Workload] = field(default_factory=dict[ObjectName, Workload])
     frontends: Mapping[tuple[str, int], Frontend] = field(default_factory=dict[tuple[str, int], Frontend])
     endpoints: Mapping[ClusterKey, tuple[Endpoint, ...]] = field(default_factory=dict[ClusterKey, tuple[Endpoint, ...]])

@@ -6,6 +6,7 @@ cannot leak into another's. Endpoints and scope keys are outside the view: they 
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from plait.model.gateways import GatewayListener, TlsCertificate
 from plait.model.ids import Identity, ObjectName, Origin
@@ -14,6 +15,9 @@ from plait.model.protection import DEFAULT, IDLE_TOWARDS_AN_APP, CallerProtectio
 from plait.model.security import AuthorizationPolicy, MutualTlsMode
 from plait.model.services import Capture, Endpoint, Labels, Protocol, Resolution, WorkloadKind
 from plait.model.traffic import ClusterKey, Rule
+
+SERVICE_ADDRESSES: Final = "240.240.0.0/16"
+"""Where the addresses of services come from that the mesh gives."""
 
 
 class InboundMode(StrEnum):
@@ -92,6 +96,20 @@ class OutboundFrontend:
     aliases: tuple[str, ...] = ()
     tells_caller: bool = False
     """Whether apps called through it are told who calls."""
+    ranges: tuple[str, ...] = ()
+    """More addresses that lead to it, as CIDR."""
+    dynamic: bool = False
+    """Whether its host is a wildcard and each call names the server that it means."""
+
+    @property
+    def dialled(self) -> tuple[str, ...]:
+        """All addresses that lead to it, as CIDR or single; the first stands for them in names."""
+        return ((self.address,) if self.address else ()) + self.ranges
+
+    @property
+    def own_chain(self) -> bool:
+        """Whether its requests are told apart from those of other services by their chain, not by a scope."""
+        return self.protocol.is_http and (self.dynamic or bool(self.ranges))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +192,7 @@ class View:
     """(listener port, app port) pairs opened on the machine's loopback through this sidecar."""
     outbound_port: int = 15001
     """Where captured outbound connections arrive; in explicit capture, the HTTP proxy's port."""
-    mesh_addresses: tuple[str, ...] = ("240.240.0.0/16",)
+    mesh_addresses: tuple[str, ...] = (SERVICE_ADDRESSES,)
     """The CIDR ranges that service addresses come from."""
     workload_addresses: tuple[str, ...] = ()
     """The CIDR ranges of workloads' own addresses: a connection there asks for the cluster `direct/ADDRESS:PORT`."""

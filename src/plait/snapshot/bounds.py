@@ -51,7 +51,13 @@ class Bounds:
 
     def lets(self, service: Service, port: int) -> bool:
         """Whether that port of a service may be called."""
-        return self.reach is None or self.reach.lets(service, port, self.namespace)
+        inside = self.reach is None or self.reach.lets(service, port, self.namespace)
+        return inside and service.seen_from(self.namespace)
+
+    def service(self, host: str) -> Service | None:
+        """The service of that host, if the namespace sees it."""
+        service = self.snapshot.services.get(host)
+        return service if service is not None and service.seen_from(self.namespace) else None
 
     def resolve(self, spelling: str) -> str | None:
         """The host that the workload means by a spelling, None where there is none for it."""
@@ -59,8 +65,12 @@ class Bounds:
 
     def scope_keys(self, capture: Capture) -> tuple[ScopeKey, ...]:
         """The key of every HTTP frontend that may be called."""
-        named = self.namespace if capture is Capture.EXPLICIT or self.reach is not None else ""
+        named = self.namespace if self.particular(capture) else ""
         return scope_keys(self.snapshot, capture, namespace=named, reach=self.reach)
+
+    def particular(self, capture: Capture) -> bool:
+        """Whether the scope keys are not those of every namespace."""
+        return capture is Capture.EXPLICIT or self.reach is not None or bool(self.snapshot.exported)
 
     def direct(self, endpoints: Sequence[DirectEndpoint], demanded: Iterable[Service]) -> tuple[DirectEndpoint, ...]:
         """Endpoints called by their own address; those outside the bounds are as if the mesh did not know them."""

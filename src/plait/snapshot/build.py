@@ -144,6 +144,8 @@ class Builder:
             trust_domain=former.trust_domain,
             root_namespace=former.root_namespace,
             services=links.services.freeze(),
+            dialled=links.dialled.freeze(),
+            exported=links.exported.freeze(),
             workloads=links.workloads.freeze(),
             frontends=links.frontends.freeze(),
             endpoints=links.endpoints.freeze(),

@@ -54,6 +54,8 @@ class DeclaredService:
     name: ObjectName
     host: str
     address: str
+    ranges: tuple[str, ...] = ()
+    """More addresses that lead to it, as CIDR."""
     ports: tuple[DeclaredPort, ...]
     selector: Labels = ()
     headless: bool = False
@@ -67,6 +69,10 @@ class DeclaredService:
     tells_caller: bool = False
     """Whether its apps want the caller's identity in a header."""
     protection: Protection = DEFAULT
+    exported_to: tuple[str, ...] = ()
+    """The namespaces that see it, empty for all."""
+    proves: tuple[str, ...] = ()
+    """The names (`subjectAltNames`) of which each server must prove one, if they are listed."""
     created: float = 0.0
     generation: int = 0
     warned: bool = field(default=False, compare=False)

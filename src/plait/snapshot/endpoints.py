@@ -81,7 +81,7 @@ def cluster_identities(service: DeclaredService, port: DeclaredPort, behind: Beh
     """The SPIFFE IDs that endpoints of a port of the service may prove; none outside the mesh."""
     if service.external:
         return ()
-    found = {fixed.identity for fixed in service.fixed}
+    found = {fixed.identity for fixed in service.fixed} | {name for name in service.proves if "://" in name}
     for member, number in _listed(service, port, behind):
         if behind.secured(member, number):
             found.add(str(member.workload.identity))
@@ -115,7 +115,7 @@ def _all(service: DeclaredService, port: DeclaredPort, behind: Behind) -> Iterab
             yield _of_workload(member, number, secured=_secured(service, member, number, behind))
     for item in sorted(behind.slices, key=lambda item: item.name):
         yield from _of_slice(service, port, item, behind)
-    if service.resolution in (Resolution.STATIC, Resolution.DNS):
+    if service.resolution is Resolution.STATIC or service.resolution.is_named:
         yield from (_of_fixed(service, port, fixed) for fixed in service.fixed)
 
 

@@ -1,8 +1,8 @@
 """Linking services: their ports' protocols, the workloads behind them, their endpoints and identities."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from plait.model.services import Endpoint, Resolution, Service
+from plait.model.services import Endpoint, Service
 from plait.model.traffic import ClusterKey
 from plait.snapshot.declared import DeclaredService, DeclaredWorkload
 from plait.snapshot.dirty import Dirty
@@ -10,6 +10,7 @@ from plait.snapshot.endpoints import Behind, cluster_endpoints, cluster_identiti
 from plait.snapshot.follow_security import takes_plaintext
 from plait.snapshot.link_sidecars import note_places
 from plait.snapshot.links import Stage
+from plait.snapshot.names import DIALLED, is_dialled
 from plait.snapshot.services import link, target_number
 
 
@@ -25,6 +26,9 @@ def link_services(stage: Stage, dirty: Dirty) -> None:
         if stage.links.services.put(host, service):
             stage.effects.hosts.add(host)
             stage.effects.names.add(host)
+            stage.effects.hosts.update(_note_dialled(stage, host, service))
+            if stage.links.exported.put(host, (service.exported_to if service else ()) or None):
+                stage.effects.scopes = True
             dirty.frontends.add(host)
         same = stage.links.services.get(host) is former
         led_to = _led_to(former, stage.links.members.get(host, ()))
@@ -34,6 +38,12 @@ def link_services(stage: Stage, dirty: Dirty) -> None:
         _link_members(stage, host, members, same=same)
         _link_clusters(stage, former, stage.links.services.get(host), declared=declared, members=members)
         _note_instances(stage, host, instances, _instances(stage, stage.links.services.get(host)))
+
+
+def _note_dialled(stage: Stage, host: str, service: Service | None) -> Iterable[str]:
+    """Every workload holds what is called by an address that DNS of the mesh did not give."""
+    by_address = service is not None and not service.headless and is_dialled(service)
+    return (DIALLED,) if stage.links.dialled.put(host, service if by_address else None) else ()
 
 
 def _link(stage: Stage, declared: DeclaredService, members: Sequence[DeclaredWorkload]) -> Service:
@@ -117,7 +127,7 @@ def _put(stage: Stage, service: Service, key: ClusterKey, *, endpoints: tuple[En
         return
     if service.headless:
         stage.effects.names.add(service.host)
-    if service.headless or service.resolution is Resolution.DNS or _outside(former or ()) != _outside(endpoints):
+    if service.headless or service.resolution.is_named or _outside(former or ()) != _outside(endpoints):
         stage.effects.hosts.add(service.host)
 
 

@@ -41,6 +41,8 @@ class Links:
     """Linked values by what they belong to."""
 
     services: Versioned[str, Service] = field(default_factory=Versioned[str, Service])
+    dialled: Versioned[str, Service] = field(default_factory=Versioned[str, Service])
+    exported: Versioned[str, tuple[str, ...]] = field(default_factory=Versioned[str, tuple[str, ...]])
     workloads: Versioned[ObjectName, Workload] = field(default_factory=Versioned[ObjectName, Workload])
     addresses: Versioned[str, ObjectName] = field(default_factory=Versioned[str, ObjectName])
     serving: Versioned[ObjectName, tuple[str, ...]] = field(default_factory=Versioned[ObjectName, tuple[str, ...]])

@@ -5,6 +5,7 @@ callers in namespace shop. `db-0.db.shop.svc.cluster.local` is the one workload 
 and `10.7.0.9:5432` is whatever workload has that address.
 """
 
+import ipaddress
 from collections.abc import Iterable
 from typing import Final
 
@@ -15,12 +16,15 @@ from plait.model.reach import Reach
 from plait.model.services import Capture, Endpoint, Service, Workload
 from plait.model.snapshot import Snapshot
 from plait.model.traffic import ClusterKey, Frontend
-from plait.model.view import NameRecord, ScopeKey
+from plait.model.view import SERVICE_ADDRESSES, NameRecord, ScopeKey
 from plait.snapshot.direct import dialled, endpoint_at
 from plait.snapshot.services import CLUSTER_DOMAIN
 
 _SUFFIX: Final = f".svc.{CLUSTER_DOMAIN}"
 _HTTP_PORT: Final = 80
+_GIVEN: Final = ipaddress.ip_network(SERVICE_ADDRESSES)
+DIALLED: Final = "*"
+"""Stands for every host that is called by addresses of its own, without DNS: all workloads demand them."""
 
 
 def resolve_host(snapshot: Snapshot, spelling: str, namespace: str, *, reach: Reach | None = None) -> str | None:
@@ -30,11 +34,19 @@ def resolve_host(snapshot: Snapshot, spelling: str, namespace: str, *, reach: Re
     """
     if dialled(snapshot, spelling) is not None:
         return spelling
-    for host in possible_hosts(spelling, namespace):
+    for host in callable_hosts(spelling, namespace):
         service = service_behind(snapshot, host)
-        if service is not None and (reach is None or reach.lets_any(service, namespace)):
+        if service is None or not service.seen_from(namespace):
+            continue
+        if reach is None or reach.lets_any(service, namespace):
             return host
     return None
+
+
+def is_dialled(service: Service) -> bool:
+    """Whether it is called by addresses that the mesh did not give, so that no question of DNS precedes a call."""
+    given = not service.address or ipaddress.ip_address(service.address) in _GIVEN
+    return bool(service.ranges) or not given
 
 
 def service_behind(snapshot: Snapshot, host: str) -> Service | None:
@@ -59,6 +71,13 @@ def possible_hosts(spelling: str, namespace: str) -> tuple[str, ...]:
     if "." not in stem:
         return own, text
     return tuple(dict.fromkeys((text, stem + _SUFFIX, own)))
+
+
+def callable_hosts(spelling: str, namespace: str) -> tuple[str, ...]:
+    """The possible hosts, and after them the wildcards that stand for the name, the longest first."""
+    labels = spelling.rstrip(".").lower().split(".")
+    wildcards = (f"*.{'.'.join(labels[index:])}" for index in range(1, len(labels)))
+    return (*possible_hosts(spelling, namespace), *wildcards)
 
 
 def aliases(service: Service, namespace: str) -> tuple[str, ...]:
@@ -140,7 +159,8 @@ def scope_keys(
     """
     found: dict[str, ScopeKey] = {}
     for host, port, frontend in _frontends(snapshot, reach, namespace):
-        if not frontend.protocol.is_http:
+        seen = not namespace or snapshot.services[host].seen_from(namespace)
+        if not frontend.protocol.is_http or not seen:
             continue
         authorities: tuple[str, ...] = (frontend.address,) if frontend.address else ()
         explicit = capture is Capture.EXPLICIT

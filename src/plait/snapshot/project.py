@@ -56,9 +56,9 @@ def project(
 
 
 def _sidecar(snapshot: Snapshot, workload: Workload, demand: frozenset[str], servers: Servers) -> View:
-    hosts = sorted(demand)
-    services = [service for host in hosts if (service := snapshot.services.get(host))]
     bounds = Bounds.of(snapshot, workload)
+    hosts = sorted(demand | snapshot.dialled.keys())
+    services = [service for host in hosts if (service := bounds.service(host))]
     frontends = tuple(
         frontend
         for service in services
@@ -89,7 +89,7 @@ def _sidecar(snapshot: Snapshot, workload: Workload, demand: frozenset[str], ser
 
 
 def _frontends(snapshot: Snapshot, service: Service, workload: Workload) -> Iterable[OutboundFrontend]:
-    reachable = service.address or workload.capture is Capture.EXPLICIT
+    reachable = service.address or service.ranges or workload.capture is Capture.EXPLICIT
     spellings = aliases(service, workload.name.namespace)
     for port in service.ports if reachable else ():
         frontend = snapshot.frontends[service.host, port.number]
@@ -107,6 +107,8 @@ def _frontends(snapshot: Snapshot, service: Service, workload: Workload) -> Iter
             default=frontend.default,
             aliases=spellings,
             tells_caller=service.tells_caller,
+            ranges=service.ranges,
+            dynamic=service.resolution is Resolution.DYNAMIC,
         )
 
 
@@ -141,6 +143,8 @@ def _cluster(snapshot: Snapshot, key: ClusterKey, caller: Workload, servers: Ser
     port = service.port(key.port) if service else None
     if service is None or port is None:
         return None
+    if not service.seen_from(caller.name.namespace):
+        return OutboundCluster(key=key, host=service.host, protocol=port.protocol, missing=True)
     rule = destination_rule(snapshot, caller, service)
     subset = rule.subset(key.subset) if rule else None
     if key.subset and subset is None:
@@ -162,7 +166,7 @@ def _cluster(snapshot: Snapshot, key: ClusterKey, caller: Workload, servers: Ser
         labels=subset.labels if subset else (),
         rule=subset.origin if subset else rule.origin if rule else None,
     )
-    if service.resolution is Resolution.DNS:
+    if service.resolution.is_named:
         found = tuple((item.address, item.port) for item in endpoints if cluster.takes(item))
         return replace(cluster, endpoints=found)
     return cluster

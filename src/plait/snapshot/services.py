@@ -1,28 +1,24 @@
-"""Services and ServiceEntries to declared services, and these to the services of the model.
+"""Services to declared services, and these (and those of ServiceEntries) to the services of the model.
 
 A host belongs to one owner: a Service before any ServiceEntry, then the oldest ServiceEntry. What a port speaks is
 decided in `link`, where routes and registrations are known.
 """
 
-import ipaddress
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from plait.model.ids import Identity, ObjectName, Origin
+from plait.model.ids import ObjectName, Origin
 from plait.model.services import Protocol, Resolution, Service, ServicePort, Workload
 from plait.resources.core import service as core
 from plait.resources.core import traffic_annotations
-from plait.resources.istio.service_entry import ServiceEntryPort, ServiceEntrySpec
-from plait.resources.istio.workload_entry import WorkloadEntrySpec
-from plait.snapshot.conditions import Problem
-from plait.snapshot.declared import DeclaredEntry, DeclaredPort, DeclaredService, DeclaredWorkload, FixedEndpoint
+from plait.snapshot import exports
+from plait.snapshot.declared import DeclaredPort, DeclaredService, DeclaredWorkload, FixedEndpoint
 from plait.snapshot.protection import needing_requests, protection_of
 from plait.snapshot.protocols import agreed, declared_protocol, known_protocol, named_protocol
 from plait.snapshot.workloads import labels_of, selects
 
 CLUSTER_DOMAIN: Final = "cluster.local"
 _HEADLESS: Final = "None"
-_RESOLUTIONS: Final = {"STATIC": Resolution.STATIC, "NONE": Resolution.NONE}
 
 
 def service_host(name: ObjectName) -> str:
@@ -69,6 +65,7 @@ def declare_service(
         fixed=(FixedEndpoint(address=spec.external_name),) if alias else (),
         tells_caller=traffic_annotations.tells_caller(annotations),
         protection=protection_of(annotations, origin),
+        exported_to=exports.of_annotation(annotations.get(exports.EXPORT_TO, ""), name.namespace),
         created=order[1],
         generation=order[0],
         warned=warned,
@@ -85,100 +82,6 @@ def _port(port: core.ServicePort) -> DeclaredPort:
         target=port.target_port or port.port,
         protocol=declared or named_protocol(name),
         tcp=port.protocol == "TCP",
-    )
-
-
-def declare_entry(
-    name: ObjectName,
-    spec: ServiceEntrySpec,
-    *,
-    allocated: Mapping[str, str],
-    trust_domain: str,
-    order: tuple[int, float],
-    origin: Origin,
-) -> DeclaredEntry:
-    """The services that a ServiceEntry declares, one a host; `allocated` are the addresses the mesh gave to hosts.
-
-    `order` is its generation and its time of creation.
-    """
-    problems: list[Problem] = []
-    services = [
-        DeclaredService(
-            name=entry_name(name.namespace, host),
-            host=host,
-            address=_address(spec.addresses) or allocated.get(host, ""),
-            ports=tuple(_entry_port(port) for port in spec.ports),
-            selector=labels_of(spec.workload_selector.labels) if spec.workload_selector else (),
-            external=spec.location == "MESH_EXTERNAL",
-            resolution=_resolution(spec),
-            fixed=_fixed(host, spec, namespace=name.namespace, trust_domain=trust_domain),
-            created=order[1],
-            origin=origin,
-        )
-        for host in _hosts(spec, problems)
-    ]
-    if spec.export_to not in ((), ("*",)):
-        problems.append(Problem(reason="UnsupportedValue", message="exportTo has no effect: every namespace sees it"))
-    return DeclaredEntry(name=name, generation=order[0], services=tuple(services), dropped=tuple(problems))
-
-
-def _hosts(spec: ServiceEntrySpec, problems: list[Problem]) -> Iterable[str]:
-    for host in spec.hosts:
-        if host.startswith("*"):
-            sentence = f"hosts: {host} cannot be given an address; calls to it pass through, name its hosts one by one"
-            problems.append(Problem(reason="UnsupportedValue", message=sentence))
-        else:
-            yield host.rstrip(".").lower()
-
-
-def _address(addresses: Sequence[str]) -> str:
-    for text in addresses:
-        network = ipaddress.ip_network(text, strict=False)
-        if network.num_addresses == 1:
-            return str(network.network_address)
-    return ""
-
-
-def _resolution(spec: ServiceEntrySpec) -> Resolution:
-    if spec.workload_selector is not None:
-        return Resolution.MESH
-    return _RESOLUTIONS.get(spec.resolution, Resolution.DNS)
-
-
-def _entry_port(port: ServiceEntryPort) -> DeclaredPort:
-    protocol = declared_protocol(port.protocol) or named_protocol(port.name)
-    known = Protocol.TCP if port.protocol else None
-    udp = port.protocol.upper() == "UDP"
-    return DeclaredPort(
-        number=port.number,
-        name=port.name,
-        target=port.target_port or port.number,
-        protocol=protocol or known,
-        tcp=not udp,
-    )
-
-
-def _fixed(host: str, spec: ServiceEntrySpec, *, namespace: str, trust_domain: str) -> tuple[FixedEndpoint, ...]:
-    resolution = _resolution(spec)
-    if resolution is Resolution.DNS and not spec.endpoints:
-        return (FixedEndpoint(address=host),)
-    if resolution is Resolution.STATIC and not spec.endpoints:
-        return tuple(FixedEndpoint(address=address) for address in spec.addresses if "/" not in address)
-    internal = spec.location == "MESH_INTERNAL"
-    domain = trust_domain if internal else ""
-    return tuple(_fixed_endpoint(item, namespace=namespace, trust_domain=domain) for item in spec.endpoints)
-
-
-def _fixed_endpoint(item: WorkloadEntrySpec, *, namespace: str, trust_domain: str) -> FixedEndpoint:
-    proves = bool(trust_domain and item.service_account)
-    identity = Identity(trust_domain=trust_domain, namespace=namespace, service_account=item.service_account)
-    return FixedEndpoint(
-        address=item.address,
-        ports=tuple(sorted(item.ports.items())),
-        identity=str(identity) if proves else "",
-        locality=item.locality,
-        weight=item.weight or 1,
-        labels=labels_of(item.labels),
     )
 
 
@@ -209,6 +112,9 @@ def link(
         alias=declared.fixed[0].address.rstrip(".").lower() if declared.alias else "",
         tells_caller=declared.tells_caller,
         protection=declared.protection,
+        exported_to=declared.exported_to,
+        subject_alt_names=declared.proves,
+        ranges=declared.ranges,
         origin=declared.origin,
     )
 

@@ -31,8 +31,9 @@ from plait.snapshot.l4_routes import declare_tcp_route, declare_tls_route
 from plait.snapshot.peer_authentication import declare_peer_authentication
 from plait.snapshot.policy_table import PolicyTable
 from plait.snapshot.route_table import RouteTable
+from plait.snapshot.service_entries import declare_entry
 from plait.snapshot.service_table import ServiceTable
-from plait.snapshot.services import declare_entry, declare_service
+from plait.snapshot.services import declare_service
 from plait.snapshot.sidecar_table import SidecarTable
 from plait.snapshot.sidecars import declare_sidecar
 from plait.snapshot.virtual_service_table import VirtualServiceTable

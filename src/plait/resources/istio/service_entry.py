@@ -62,6 +62,12 @@ class ServiceEntrySpec(Model):
         yield from when(given, "NONE mode cannot set endpoints", "endpoints")
         many = self.resolution == "DNS_ROUND_ROBIN" and len(self.endpoints) > 1
         yield from when(many, "DNS_ROUND_ROBIN mode cannot have multiple endpoints", "endpoints")
+        named = self.resolution in ("DNS", "DNS_ROUND_ROBIN") and not (self.endpoints or self.workload_selector)
+        dynamic = self.resolution == "DYNAMIC_DNS" and (self.given("endpoints") or self.workload_selector is not None)
+        yield from when(dynamic, "DYNAMIC_DNS mode cannot set endpoints", "endpoints")
+        for index, host in enumerate(self.hosts):
+            problem = f"hosts must be FQDN if no endpoints are provided for resolution mode {self.resolution}"
+            yield from when(named and host.startswith("*"), problem, "hosts", index)
         yield from self._broken_hosts()
         yield from self._broken_ports()
 

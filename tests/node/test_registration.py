@@ -64,7 +64,8 @@ def test_learnt_ports_follow_the_declared_ones() -> None:
 def test_gateways_say_which_gateway() -> None:
     """A gateway's proxy names the Gateway and the real ports of its listeners."""
     spec = parse({"name": "edge", "gateway": "edge"})
-    notes = registration(spec=spec, gateway_ports={80: 18080}).document()["metadata"]["annotations"]
+    notes = registration(spec=spec, gateway_ports={80: 18080}, proxy_generation=2).document()["metadata"]["annotations"]
+    assert notes["plait.dev/proxy-generation"] == "2"
     assert (notes["plait.dev/kind"], notes["plait.dev/gateway"]) == ("gateway", "edge")
     assert notes["plait.dev/gateway-ports"] == "80=18080"
 

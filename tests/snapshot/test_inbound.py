@@ -1,7 +1,10 @@
 """How a port is processed at the server, and what callers are told of it."""
 
+from dataclasses import replace
+
 import pytest
 
+from plait.compiler import targets
 from plait.model.protection import IDLE_TOWARDS_AN_APP
 from plait.model.security import MutualTlsMode
 from plait.model.services import Protocol
@@ -9,7 +12,7 @@ from plait.model.snapshot import Snapshot
 from plait.model.traffic import ClusterKey
 from plait.model.view import HttpReason, InboundMode, ServerPort
 from plait.resources.parse import Resource
-from plait.snapshot.inbound import inbound_mode, inbound_ports, servers_behind
+from plait.snapshot.inbound import distinct, inbound_mode, inbound_ports, servers_behind
 from plait.snapshot.project import IDLE_BETWEEN_SIDECARS, project
 from tests.snapshot.resources_builders import (
     authorization_policy,
@@ -82,6 +85,15 @@ def test_whatever_needs_requests_makes_an_http_port_http(kind: str):
     assert inbound_mode(Protocol.GRPC, [reason]) is InboundMode.HTTP
     assert inbound_mode(Protocol.HTTP, []) is InboundMode.BYTES
     assert inbound_mode(Protocol.TCP, [reason]) is InboundMode.BYTES
+
+
+def test_callers_know_how_often_envoys_behind_a_port_were_replaced():
+    """Servers that differ in nothing else are one; every replacement changes what callers are told of it."""
+    plain = ServerPort(port=8080, mode=InboundMode.BYTES)
+    once, twice = replace(plain, replaced=1), replace(plain, replaced=2)
+    assert distinct([plain, once]) == distinct([once, plain]) == (once,)
+    assert distinct([once, once, plain]) == (twice,)
+    assert len({targets.epoch(distinct(found)) for found in ([plain, plain], [once, plain], [once, once])}) == 3
 
 
 def test_callers_know_how_the_servers_treat_the_port():

@@ -87,6 +87,7 @@ def epoch(servers: Iterable[ServerPort]) -> str:
     streams = [server for server in servers if server.mode is InboundMode.BYTES]
     for server in streams:
         digest.update(f"{server.port} {server.mutual_tls} {server.listener}".encode())
+        digest.update(f" replaced {server.replaced}".encode() if server.replaced else b"")
         for rules in _rules(server):
             digest.update(rules.SerializeToString(deterministic=True))
     return digest.hexdigest()[:16] if streams else ""

@@ -26,9 +26,9 @@ STATISTICS: Final = (
     {"suffix": "rbac.denied"},
     {"suffix": "update_rejected"},
 )
-MAX_CONNECTION_AGE: Final = 300.0
-"""Seconds after which an Envoy connects anew to another one, so that an Envoy that was replaced is rid of its callers,
-and a revoked identity does not last."""
+MAX_CONNECTION_AGE: Final = 3600.0
+"""Seconds after which an Envoy connects anew to another one; far below a leaf's life, so a revoked identity does not
+last. Also how long an Envoy that was replaced may stay for connections whose callers do not leave it."""
 _BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 30000, 60000)
 _ADS: Final[dict[str, object]] = {"ads": {}, "resource_api_version": "V3"}
 _HTTP2: Final = {

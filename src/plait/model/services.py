@@ -163,6 +163,8 @@ class Workload:
     """(listener port, app port) pairs opened on the machine's loopback through its sidecar."""
     outbound_port: int = 15001
     """Where captured outbound connections arrive; in explicit capture, the HTTP proxy's port."""
+    proxy_generation: int = 0
+    """How often its Envoy was replaced by another one, and new connections have been led there."""
     origin: Origin | None = None
 
     @property

@@ -67,6 +67,7 @@ class ServerPort:
 
     Where `mode` is BYTES a change of any field ends the server's open connections when its listener has drained, so
     callers renew theirs before; `listener` has the mutual TLS modes of the workload's ports that are not STRICT.
+    `replaced` is how often Envoys of these workloads were replaced: connections to the earlier ones are renewed too.
     """
 
     port: int
@@ -74,6 +75,7 @@ class ServerPort:
     mutual_tls: MutualTlsMode = MutualTlsMode.STRICT
     policies: tuple[AuthorizationPolicy, ...] = ()
     listener: tuple[tuple[int, MutualTlsMode], ...] = ()
+    replaced: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

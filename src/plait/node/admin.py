@@ -23,8 +23,13 @@ async def drain(socket: Path) -> None:
 
 
 async def drain_all(socket: Path) -> None:
-    """The same in both directions; about a second later it takes no new connections."""
+    """The same in both directions; it listens on, and its listeners still follow the configuration."""
     await http.ask_socket(socket, "/drain_listeners?graceful&skip_exit", method="POST")
+
+
+async def stop_listening(socket: Path) -> None:
+    """Close its ports; open connections go on, but its listeners take no change any more."""
+    await http.ask_socket(socket, "/drain_listeners", method="POST")
 
 
 async def connections(socket: Path) -> int:

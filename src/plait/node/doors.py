@@ -73,6 +73,9 @@ class Doors:
         for copy in self._copies.values():
             copy.setsockopt(socket.SOL_SOCKET, _ATTACH, program)
 
+    def __bool__(self) -> bool:
+        return bool(self._copies)
+
     def close(self) -> None:
         """Close the copies."""
         while self._copies:

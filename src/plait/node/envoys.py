@@ -55,6 +55,7 @@ def recalled(workload: Workload, record: Mapping[str, Any]) -> Sidecar:
     """The Envoy that an earlier agent started, and those beside it, not watched yet."""
     sidecar = sidecar_of(workload, generation=int(record.get("generation", 0)))
     sidecar.process = ProcessId(*record["envoy"]) if record["envoy"] else None
+    sidecar.reached = int(record.get("reached", sidecar.plan.generation))
     sidecar.build = str(record.get("build", ""))
     sidecar.coming = next((ProcessId(*known) for known in record.get("coming", ())), None)
     sidecar.leaving = tuple(ProcessId(*known) for known in record.get("leaving", ()))

@@ -4,12 +4,15 @@
        admin socket of its own, and is sent the same configuration
     2  it is warm, live and listens; until here every failure ends it, and nothing has changed
     3  it is written down as the one that serves; new connections are led to it alone
-    4  the earlier one asks its clients to leave, closes its listeners, and is ended when its last connection is gone;
-       it is sent every change of the configuration until then
+    4  the earlier one asks its clients to leave, and is ended when its last connection is gone; it is sent every change
+       of the configuration until then
+    5  it still listens, so that its listeners take these changes too; it closes its ports when a third Envoy is to
+       come, because new connections can be led to one of two
 
-Clients of HTTP leave with their next answer. A connection that an Envoy only passes on as bytes stays: one of another
-Envoy ends when it is as old as any may become (`MAX_CONNECTION_AGE`), or soon after it is no longer used. So that is
-how long an earlier Envoy may stay, and the grace period more for the calls on it; what is open then is cut.
+Clients of HTTP leave with their next answer. Where an Envoy only passes on bytes, other Envoys are told of the
+workload's generation once new connections arrive at the new one, and make those they use for HTTP anew. A connection
+of TCP stays as long as its app wants, and so does one of a client without an Envoy: up to `MAX_CONNECTION_AGE` and the
+grace period; what is open then is cut.
 
 The two need not be of the same version, and the second may be the same binary with another bootstrap.
 """
@@ -55,6 +58,8 @@ async def _replace(workload: Workload, sidecar: Sidecar, wanted: SidecarPlan) ->
     if before is None or not before.alive() or workload.life.phase is not Phase.RUNNING:
         raise _not_serving(workload)
     logged = _size(workload)
+    for process in sidecar.leaving:
+        await _close(workload, process)
     _turn(before, doors.EARLIER).close()
     try:
         process = await _begin(workload, sidecar, replace(wanted, admin=state.ADMIN_OF_NEXT))
@@ -72,14 +77,10 @@ async def see_off(workload: Workload, process: ProcessId) -> None:
     """Let an Envoy that takes no new connections serve its last ones, then end it."""
     socket = workload.directory.admin_of_leaving(process.pid)
     async with workload.sidecar.turning if workload.sidecar is not None else contextlib.nullcontext():
-        copies = _turn(process, doors.LATER)
-        try:
-            await asyncio.sleep(_TAKEN_WITHIN)
-            with contextlib.suppress(PlaitError):
-                await admin.drain_all(socket)
-            await _until_closed(process)
-        finally:
-            copies.close()
+        led = await _step_aside(process)
+        with contextlib.suppress(PlaitError):
+            await (admin.drain_all(socket) if led else admin.stop_listening(socket))
+        _renew_callers(workload, process)
     left = await _until_no_connection(workload, process)
     if left:
         log.warning("%s: %d connections outlived an Envoy that was replaced", workload.name, left)
@@ -90,6 +91,42 @@ async def see_off(workload: Workload, process: ProcessId) -> None:
         workload.sidecar.counted += counted
         workload.sidecar.leaving = tuple(other for other in workload.sidecar.leaving if other != process)
     workload.write_record()
+
+
+async def _step_aside(process: ProcessId) -> bool:
+    """Lead new connections to the Envoy that came after this one, and let it take those that wait at its own ports.
+
+    False where this user may not lead them: they are shared until this one closes its ports.
+    """
+    if not doors.ports(process.pid):
+        return False
+    copies = _turn(process, doors.LATER)
+    try:
+        await asyncio.sleep(_TAKEN_WITHIN)
+        return bool(copies)
+    finally:
+        copies.close()
+
+
+def _renew_callers(workload: Workload, process: ProcessId) -> None:
+    """Tell callers, if it was the last to step aside, that connections they make now arrive at another Envoy."""
+    sidecar = workload.sidecar
+    if sidecar is not None and sidecar.leaving[-1:] == (process,) and sidecar.reached != sidecar.plan.generation:
+        sidecar.reached = sidecar.plan.generation
+        workload.do(workload.publish())
+
+
+async def _close(workload: Workload, process: ProcessId) -> None:
+    """Let an Envoy that leaves close its ports; raises RefusedError if it does not."""
+    await _step_aside(process)
+    deadline = asyncio.get_running_loop().time() + _CLOSES_WITHIN
+    with contextlib.suppress(PlaitError):
+        await admin.stop_listening(workload.directory.admin_of_leaving(process.pid))
+    while doors.ports(process.pid):
+        if asyncio.get_running_loop().time() >= deadline:
+            problem = f"the Envoy of {workload.name} that was replaced before (process {process.pid}) listens still"
+            raise RefusedError(problem, "end that process, or wait until it has ended")
+        await asyncio.sleep(_LOOK_EVERY)
 
 
 async def _counted(socket: Path) -> tuple[str, ...]:
@@ -171,15 +208,6 @@ async def _give_up(workload: Workload, sidecar: Sidecar) -> None:
         await process.end(_PATIENCE)
     workload.directory.admin_of_next.unlink(missing_ok=True)
     workload.write_record()
-
-
-async def _until_closed(process: ProcessId) -> None:
-    """Wait until an Envoy that drains listens no more."""
-    deadline = asyncio.get_running_loop().time() + _CLOSES_WITHIN
-    while asyncio.get_running_loop().time() < deadline:
-        if not doors.ports(process.pid):
-            return
-        await asyncio.sleep(_LOOK_EVERY)
 
 
 async def _until_no_connection(workload: Workload, process: ProcessId) -> int:

@@ -34,7 +34,7 @@ class Machine:
 class Registration:
     """Everything about a workload that others must know. `published`, `sidecar_ports` map app ports to ports of the
     machine and of the sidecar, `publish` maps the sidecar's listeners to app ports, `gateway_ports` maps listener
-    ports to real ones."""
+    ports to real ones. `proxy_generation` says how often its Envoy was replaced."""
 
     spec: WorkloadSpec
     machine: Machine
@@ -51,6 +51,7 @@ class Registration:
     sidecar_ports: Mapping[int, int] = field(default_factory=dict[int, int])
     publish: Mapping[int, int] = field(default_factory=dict[int, int])
     gateway_ports: Mapping[int, int] = field(default_factory=dict[int, int])
+    proxy_generation: int = 0
 
     def document(self) -> dict[str, Any]:
         """The WorkloadEntry."""
@@ -109,6 +110,7 @@ class Registration:
             "sidecar-ports": pairs(self.sidecar_ports),
             "publish": pairs(self.publish),
             "gateway-ports": pairs(self.gateway_ports),
+            "proxy-generation": str(self.proxy_generation or ""),
             "services": ",".join(f"{offer.name}:{offer.port}={offer.app_port}" for offer in spec.services),
         }
 

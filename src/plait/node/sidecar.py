@@ -104,7 +104,8 @@ class Sidecar:
     """An Envoy and the task that keeps it running.
 
     `counted` are the statistics of Envoys that were replaced and have ended. `turning` is held while two Envoys listen
-    at once: new connections can be led to one of two, not of three.
+    at once: new connections can be led to one of two, not of three. `reached` is the generation that callers are told
+    of: that of the Envoy where all new connections arrive.
 
     `started` is called with every new process; `ended` when one was seen to end, before the next is started, so that
     nothing that the old one had said is taken for the new one's.
@@ -116,6 +117,7 @@ class Sidecar:
         self.plan = plan
         self.process: ProcessId | None = None
         self.build = ""
+        self.reached = plan.generation
         self.coming: ProcessId | None = None
         self.leaving: tuple[ProcessId, ...] = ()
         self.counted: tuple[str, ...] = ()
@@ -168,7 +170,8 @@ class Sidecar:
         others = {"coming": (self.coming,), "leaving": self.leaving}
         known = {what: [[one.pid, one.started] for one in group if one is not None] for what, group in others.items()}
         envoy = [self.process.pid, self.process.started] if self.process is not None else None
-        return {"envoy": envoy, "build": self.build, "generation": self.plan.generation, **known}
+        generations = {"generation": self.plan.generation, "reached": self.reached}
+        return {"envoy": envoy, "build": self.build, **generations, **known}
 
     def let_doors_go(self) -> None:
         """No longer hold its ports open: it closes them itself."""

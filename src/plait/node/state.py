@@ -102,6 +102,7 @@ class WorkloadDirectory:
 
     def move_admin(self, pid: int) -> None:
         """The next Envoy's admin socket becomes the one; `pid` is the Envoy that leaves."""
+        self.admin_of_leaving(pid).unlink(missing_ok=True)  # an agent that was killed here may have made it
         with contextlib.suppress(FileNotFoundError):
             self.admin_of_leaving(pid).hardlink_to(self.admin)
         self.admin_of_next.replace(self.admin)

@@ -165,6 +165,7 @@ class Workload:
             sidecar_ports=habitat.sidecar_ports,
             publish=habitat.publish,
             gateway_ports=habitat.gateway_ports,
+            proxy_generation=self.sidecar.reached if self.sidecar is not None else 0,
         )
 
     def write_record(self) -> None:

@@ -5,6 +5,7 @@ proves and checks identities and passes bytes, unless something needs requests t
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from plait.model.ids import ObjectName
 from plait.model.protection import IDLE_TOWARDS_AN_APP
@@ -127,14 +128,19 @@ def server_ports(snapshot: Snapshot, workload: ObjectName) -> dict[int, ServerPo
     unlisted = (0, mutual_tls_of(snapshot, found)[0])
     modes = (unlisted, *((port.number, port.mutual_tls) for port in ports))
     listener = tuple(item for item in modes if item[1] is not MutualTlsMode.STRICT)
-    return {port.number: _server_port(port, listener) for port in ports}
+    return {port.number: _server_port(port, listener, found.proxy_generation) for port in ports}
 
 
-def _server_port(port: InboundPort, listener: tuple[tuple[int, MutualTlsMode], ...]) -> ServerPort:
+def _server_port(port: InboundPort, listener: tuple[tuple[int, MutualTlsMode], ...], replaced: int) -> ServerPort:
     if port.mode is InboundMode.HTTP:
         return ServerPort(port=port.number, mode=port.mode)
     return ServerPort(
-        port=port.number, mode=port.mode, mutual_tls=port.mutual_tls, policies=port.policies, listener=listener
+        port=port.number,
+        mode=port.mode,
+        mutual_tls=port.mutual_tls,
+        policies=port.policies,
+        listener=listener,
+        replaced=replaced,
     )
 
 
@@ -145,11 +151,18 @@ def servers_behind(snapshot: Snapshot, key: ClusterKey) -> tuple[ServerPort, ...
 
 
 def distinct(ports: Iterable[ServerPort]) -> tuple[ServerPort, ...]:
-    """Each once, in an order that depends on nothing but them."""
+    """Each once, in an order that depends on nothing but them; those that differ in `replaced` only are added up."""
     found: list[ServerPort] = []
+    replaced: list[int] = []
     for port in ports:
-        if port not in found:
-            found.append(port)
-    return tuple(
-        sorted(found, key=lambda item: (item.port, item.mode, str([str(policy.name) for policy in item.policies])))
-    )
+        plain = replace(port, replaced=0) if port.replaced else port
+        if plain not in found:
+            found.append(plain)
+            replaced.append(0)
+        replaced[found.index(plain)] += port.replaced
+    told = (replace(port, replaced=count) if count else port for port, count in zip(found, replaced, strict=True))
+    return tuple(sorted(told, key=_order))
+
+
+def _order(port: ServerPort) -> tuple[int, InboundMode, str, int]:
+    return port.port, port.mode, str([str(policy.name) for policy in port.policies]), port.replaced

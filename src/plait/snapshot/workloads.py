@@ -58,6 +58,7 @@ def declare_workload(
             leaving=phase in _LEAVING,
             publish=number_pairs(notes.get("publish", "")),
             outbound_port=_number(notes.get("outbound-port", "")) or _OUTBOUND_PORT,
+            proxy_generation=_number(notes.get("proxy-generation", "")),
             origin=origin,
         )
     )

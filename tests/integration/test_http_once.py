@@ -137,6 +137,19 @@ def test_what_a_switch_cuts_is_counted(machine: Machine) -> None:
     delete(machine, SECURITY, "authorizationpolicies", "web")
 
 
+def test_a_longer_drain_time_lets_long_answers_end(tmp_path: Any) -> None:
+    """With five seconds the same switch cuts none of the answers that take three."""
+    with mesh(tmp_path, environment={"PLAIT_DRAIN_TIME": "5"}) as patient:
+        serve(patient, "web-1", "web")
+        with CountedLoad(patient, {"long": {"url": "http://web/slow/3", "workers": 6}}) as long:
+            until(lambda: long.report()["long"]["calls"] >= 6, what="the first answers")
+            time.sleep(0.5)
+            apply(patient, ON_REQUESTS)
+            time.sleep(3.5)
+            assert long.report()["long"]["calls"] >= 12
+            assert long.report()["long"]["lost"] == 0
+
+
 def ended_early(machine: Machine) -> int:
     """The calls to `web` of which a sidecar says that the server ended the connection."""
     url = json.loads(machine.plait("status", "-o", "json"))["metrics"]["url"]

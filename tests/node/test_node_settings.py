@@ -21,9 +21,19 @@ def test_flags_go_before_the_environment(tmp_path: Path) -> None:
     found = settings.load(environment, state_dir=tmp_path, name="from-flag", locality=None, other="ignored")
     assert (found.name, found.locality, found.grace, found.dns_port) == ("from-flag", "eu/a", 3.5, 15053)
     assert found.state_dir == tmp_path
+    assert settings.load({"PLAIT_DRAIN_TIME": "0"}, state_dir=tmp_path).drain_time == 0
 
 
-@pytest.mark.parametrize("environment", [{"PLAIT_GRACE": "soon"}, {"PLAIT_CAPTURE": "some"}])
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PLAIT_GRACE": "soon"},
+        {"PLAIT_CAPTURE": "some"},
+        {"PLAIT_DRAIN_TIME": "0.5"},
+        {"PLAIT_DRAIN_TIME": "-1"},
+        {"PLAIT_DRAIN_TIME": "3601"},
+    ],
+)
 def test_wrong_settings_are_told(environment: dict[str, str]) -> None:
     """A number that is none and a word that is not known are refused with a remedy."""
     with pytest.raises(RefusedError) as refusal:

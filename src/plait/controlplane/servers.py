@@ -23,7 +23,8 @@ from plait.snapshot.touched import Touched
 LIMIT: Final = 0.5
 """Seconds after which callers no longer wait for a server that has not acknowledged."""
 MOST: Final = 2
-"""How often a wait begins before callers follow all the same: together they are the listener's drain time."""
+"""How often a wait begins before callers follow all the same: together they are the default of the drain time that a
+machine sets (`PLAIT_DRAIN_TIME`). A longer one only leaves more room; 0 cuts connections before callers know."""
 
 Ports = tuple[ServerPort, ...]
 Later = Callable[[float, Callable[[], None]], object]

@@ -2,8 +2,8 @@
 
 Everything comes over one delta ADS stream from the relay, through a unix socket. The administration interface is a
 unix socket that only the owner may open. Of Envoy's many statistics only those that somebody reads are made
-(less than half the memory per cluster). `--drain-time-s 1` bounds how long a changed listener's old connections live,
-so that revoking an identity on a byte stream is in force within a second.
+(less than half the memory per cluster). `--drain-time-s` (whole seconds, 1 unless set) bounds how long a changed
+listener's old connections live: revoking an identity on a byte stream is in force after it.
 """
 
 from typing import Final

@@ -35,6 +35,7 @@ def plan_of(workload: Workload, *, generation: int = 0) -> SidecarPlan:
         resolvers=context.resolvers if habitat.netns else (),
         generation=generation,
         holds=not workload.spec.gateway,
+        drain_seconds=context.settings.drain_time,
     )
 
 

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from plait.errors import RefusedError
 
 PREFIX = "PLAIT_"
+_LONGEST_DRAIN: Final = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,9 @@ class NodeSettings:
     """How workloads are captured unless they say: auto, transparent or explicit."""
     grace: float = 15.0
     """Seconds that requests in flight get when a workload ends, and again its app."""
+    drain_time: int = 1
+    """Whole seconds that open connections get when a change of the configuration ends them, such as byte streams of
+    an identity that was revoked. 0 cuts at once what is in flight, calls included that could have ended in time."""
     warm_within: float = 10.0
     """Seconds a sidecar may take to hold its configuration before the start is given up."""
     envoy: str = ""
@@ -88,14 +92,18 @@ def load(environment: Mapping[str, str], **options: Any) -> NodeSettings:
         try:
             values[name] = type(default)(text)
         except ValueError:
+            kind = "whole number" if isinstance(default, int) else "number"
             raise RefusedError(
-                f"{name}: {text!r} is not a number", f"correct the flag or {PREFIX}{name.upper()}"
+                f"{name}: {text!r} is not a {kind}", f"correct the flag or {PREFIX}{name.upper()}"
             ) from None
     chosen = options.get("state_dir") or environment.get(f"{PREFIX}STATE_DIR")
     state_dir = Path(chosen) if chosen else default_state_dir(environment)
     settings = NodeSettings(state_dir=state_dir.absolute(), **values)
     if settings.capture not in ("auto", "transparent", "explicit"):
         raise RefusedError(f"capture: {settings.capture!r} is not known", "use auto, transparent or explicit")
+    if not 0 <= settings.drain_time <= _LONGEST_DRAIN:
+        problem = f"drain_time: {settings.drain_time} is not between 0 and {_LONGEST_DRAIN}"
+        raise RefusedError(problem, f"correct {PREFIX}DRAIN_TIME; it is in whole seconds")
     return settings
 
 
@@ -107,6 +115,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "locality": "",
     "capture": "auto",
     "grace": 15.0,
+    "drain_time": 1,
     "warm_within": 10.0,
     "envoy": "",
     "dns_port": 15053,

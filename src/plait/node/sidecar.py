@@ -41,7 +41,8 @@ _LARGEST_LOG: Final = 8 << 20
 class SidecarPlan:
     """What an Envoy is started with. `uid` 0 or None: as the agent's own user (explicit capture).
 
-    `generation` grows by one with each Envoy that takes over from another. `holds`: its listeners never change, so
+    `generation` grows by one with each Envoy that takes over from another. `drain_seconds` is how long connections live
+    on when a change ends them. `holds`: its listeners never change, so
     that they may be held open while it is started again.
     """
 
@@ -57,6 +58,7 @@ class SidecarPlan:
     generation: int = 0
     admin: str = state.ADMIN_FROM_PROXY
     holds: bool = True
+    drain_seconds: int = 1
 
     def build(self) -> str:
         """What tells apart Envoys that are started differently: by another binary, or with another bootstrap."""
@@ -65,7 +67,7 @@ class SidecarPlan:
         except OSError:
             return ""
         common = replace(self, generation=0, admin=state.ADMIN_FROM_PROXY)
-        words = (found.st_size, found.st_mtime_ns, *bootstrap.arguments(inline=json.dumps(common.bootstrap())))
+        words = (found.st_size, found.st_mtime_ns, *common.arguments())
         return hashlib.sha256(repr(words).encode()).hexdigest()[:16]
 
     def launch_document(self) -> dict[str, Any]:
@@ -84,10 +86,14 @@ class SidecarPlan:
         return {
             **confinement.document(),
             "replace": True,
-            "command": [str(self.envoy), *bootstrap.arguments(inline=json.dumps(self.bootstrap()))],
+            "command": [str(self.envoy), *self.arguments()],
             "env": {},
             "folder": str(self.directory.proxy),
         }
+
+    def arguments(self) -> tuple[str, ...]:
+        """Its command line, after the name of its executable."""
+        return bootstrap.arguments(inline=json.dumps(self.bootstrap()), drain_seconds=self.drain_seconds)
 
     def bootstrap(self) -> dict[str, Any]:
         """Its bootstrap."""

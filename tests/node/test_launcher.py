@@ -112,6 +112,28 @@ def test_app_waits_for_the_order_to_start(tmp_path: Path) -> None:
     run(scenario)
 
 
+def test_the_app_ignores_and_blocks_no_signal(tmp_path: Path) -> None:
+    """Whatever the agent was started with: a background shell ignores SIGINT and SIGQUIT, nohup SIGHUP."""
+
+    async def scenario() -> None:
+        command = ("grep", "-E", "^Sig(Ign|Blk)", "/proc/self/status")
+        async with launched(tmp_path, *command) as (launch, _client):
+            await launch.order(do="start")
+            assert (await until(launch, "exited"))["code"] == 0
+
+    ignored = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ignored}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+    try:
+        run(scenario)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    words = (tmp_path / "out").read_text().split()
+    assert [int(word, 16) for word in words[1::2]] == [0, 0]
+
+
 def test_terminating_signals_go_through_the_agent_first(tmp_path: Path) -> None:
     """The client's SIGTERM is told to the agent; only the agent's order delivers it to the app."""
 

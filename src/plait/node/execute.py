@@ -52,8 +52,7 @@ def execute(document: dict[str, Any]) -> dict[str, Any]:
             "choose a directory that the app's user may enter" if error.filename == folder else "run `plait doctor`"
         )
         return {"code": OWN_FAILURE, "problem": f"cannot prepare the app's place: {error}", "remedy": remedy}
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # the interpreter ignores them, and that would be inherited
-        signal.signal(number, signal.SIG_DFL)
+    _usual_signals()
     try:
         if program >= 0:
             os.set_inheritable(program, False)
@@ -61,6 +60,14 @@ def execute(document: dict[str, Any]) -> dict[str, Any]:
         os.execvpe(command[0], command, environment)  # noqa: S606
     except (OSError, ValueError) as error:
         return _failure(command[0], error)
+
+
+def _usual_signals() -> None:
+    """Ignore and block none: not those that the interpreter ignores, nor what the agent inherited from its shell."""
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def become_app(document: dict[str, Any], report: int) -> NoReturn:

@@ -22,6 +22,7 @@ FOLLOWED_ELSEWHERE = (
     "protect-a-service",
     "rotate-certificates",
     "run-with-systemd",
+    "two-control-planes",
     "upgrade",
 )
 """Guides whose subject has integration tests of its own; word by word they are followed with the long tests."""

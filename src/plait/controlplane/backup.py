@@ -36,7 +36,7 @@ STAGING: Final = ".backup-"
 """How the names begin of what exists only while a backup is taken; it holds the authority's keys."""
 _RESTORING: Final = ".restore-"
 _STORE: Final = "control/store.sqlite"
-_MADE_ANEW: Final = frozenset({"server.pem", "server.key"})
+_MADE_ANEW: Final = frozenset({"server.pem", "server.key", "name", "lock", "joint.json"})
 _TRIES: Final = 20
 
 CopyStore = Callable[[Path], object]

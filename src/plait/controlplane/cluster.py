@@ -52,6 +52,7 @@ class Cluster:
         self._peers: PeerClient | None = None
         self._work = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._opened = False
         self.store: EtcdStore
 
     @property
@@ -83,6 +84,7 @@ class Cluster:
         self.attendance.changed.append(self._work.set)
         owner = self.attendance.name
         self.store = await EtcdStore.open(self._client, keys=self._keys, owner=owner, unique=claims)
+        self._opened = True
         await moved_in(self.store, self._state.database)
         return self.store
 
@@ -112,7 +114,8 @@ class Cluster:
         await self.attendance.leave()
         if self._peers is not None:
             await self._peers.close()
-        await self.store.close()
+        if self._opened:
+            await self.store.close()
         await self._client.close()
         self._lock.close()
 

@@ -30,12 +30,16 @@ Reports = Callable[[], Awaitable[Mapping[str, MachineHealth]]]
 
 
 class StoreHealth(BaseModel):
-    """The store: its newest revision, how many objects it holds, its file's size in bytes, what is wrong with it."""
+    """The store: its newest revision, how many objects it holds, its file's size in bytes, what is wrong with it.
+
+    One that is `shared` with other controls has no file here.
+    """
 
     revision: int
     objects: int
     size: int
     problems: tuple[str, ...]
+    shared: bool = False
 
 
 class ReportedMachine(BaseModel):
@@ -69,6 +73,7 @@ def add_operation_routes(app: FastAPI, state: StateDirectory, store: KeptStore, 
             objects=summary.objects,
             size=summary.size,
             problems=summary.problems,
+            shared=summary.shared,
         )
         now = time.time()
         machines = tuple(

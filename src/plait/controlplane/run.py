@@ -19,7 +19,7 @@ from plait.api.backend import Backend
 from plait.api.server import ApiServer
 from plait.controlplane import backup
 from plait.controlplane.ca_routes import add_ca_routes
-from plait.controlplane.cluster import joining
+from plait.controlplane.cluster import Cluster, joining
 from plait.controlplane.everywhere import Everywhere
 from plait.controlplane.extensions import add_extensions
 from plait.controlplane.memory import keep_trimmed
@@ -45,8 +45,16 @@ async def serve(settings: ControlSettings) -> None:
     state = StateDirectory(settings.state_dir.absolute())
     state.prepare()
     cluster = joining(settings, state)
-    if cluster is not None:
-        await cluster.take()
+    try:
+        if cluster is not None:
+            await cluster.take()
+        await _serve(settings, state, cluster)
+    finally:
+        if cluster is not None:
+            await cluster.close()
+
+
+async def _serve(settings: ControlSettings, state: StateDirectory, cluster: Cluster | None) -> None:
     mesh = settled_mesh(state, settings)
     given = (settings.ca_cert, settings.ca_key) if settings.ca_cert and settings.ca_key else None
     authority = open_authority(state.authority, mesh.trust_domain, given=given)
@@ -76,7 +84,8 @@ async def serve(settings: ControlSettings) -> None:
     finally:
         for server in grpc_servers:
             await server.close(0.2)
-        await (cluster or store).close()
+        if cluster is None:
+            await store.close()
 
 
 async def _serve_ads(control: Control, everywhere: Everywhere, outside: tuple[str, int] | None) -> list[GrpcServer]:

@@ -114,7 +114,7 @@ class EtcdStore(MemoryStore):
         """What is held, and whether etcd is heard of."""
         problems = () if self.connected else (f"{self._client} cannot be reached: nothing can be changed",)
         problems = (str(self._loss()),) if self._lost else problems
-        return Summary(revision=self.revision, objects=len(self._ledger.items()), problems=problems)
+        return Summary(revision=self.revision, objects=len(self._ledger.items()), problems=problems, shared=True)
 
     async def close(self) -> None:
         """Stop following; a commit under way is finished first. The client stays open."""

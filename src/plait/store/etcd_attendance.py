@@ -135,10 +135,8 @@ class EtcdAttendance:
                 self._values.pop(key, None)
             else:
                 self._values[key] = (bytes(event.kv.value), revision)
-            if key == self._prefix + b"leader":
-                log.info(
-                    "%s", "this control leads" if self.leads else f"control {self._value(b'leader').decode()} leads"
-                )
+            if key == self._prefix + b"leader" and event.type != DELETE:
+                log.info("%s", "this control leads" if self.leads else f"control {event.kv.value.decode()} leads")
         if getattr(answer, "events", ()):
             self._tell()
 

@@ -55,12 +55,13 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What a store holds, and what is wrong with it; `size` in bytes, 0 where it is kept elsewhere."""
+    """What a store holds, and what is wrong with it; `size` in bytes, 0 where it is `shared` and kept elsewhere."""
 
     revision: int
     objects: int
     problems: tuple[str, ...]
     size: int = 0
+    shared: bool = False
 
 
 class Store(Protocol):

@@ -46,7 +46,7 @@ def test_they_say_that_they_do_not_act():
         assert kind.model is not None
         assert not kind.effective
         assert "do not act yet" in kind.note
-    assert "do not act yet" in resource(grpc_route()).kind.note
+    assert "do not act yet" in resource(jwt()).kind.note
 
 
 RIGHT: list[dict[str, Any]] = [

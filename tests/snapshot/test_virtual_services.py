@@ -89,7 +89,7 @@ def test_exports_choose_who_sees_it():
 
 def test_the_most_exact_host_wins():
     """A wildcard gives way to a longer one and to the host itself, however old it is."""
-    every = virtual_service("every", to("v2"), hosts=("*",), created=1)
+    every = virtual_service("every", to("v2"), hosts=("*.local",), created=1)
     namespace = virtual_service("all", to("v2"), hosts=("*.shop.svc.cluster.local",), created=2)
     exact = virtual_service("exact", to("v2"), created=3)
     snapshot = snapshot_of(REVIEWS, V2, SHOP_REVIEWS, every, namespace, exact)

@@ -6,6 +6,7 @@ https://istio.io/latest/docs/reference/config/networking/virtual-service/#HTTPRo
 """
 
 import base64
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -62,10 +63,15 @@ def header_change(operations: HeaderOperations | None) -> HeaderChange:
     if operations is None:
         return HeaderChange()
     return HeaderChange(
-        set=tuple(sorted(operations.set.items())),
-        add=tuple(sorted(operations.add.items())),
+        set=_pairs(operations.set),
+        add=_pairs(operations.add),
         remove=operations.remove,
     )
+
+
+def _pairs(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Headers in order of their names; `:authority` is Host."""
+    return tuple(sorted(("host" if name == ":authority" else name, value) for name, value in headers.items()))
 
 
 def _body(body: api.HTTPBody | None) -> bytes:

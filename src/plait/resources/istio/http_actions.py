@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from plait.resources.formats import IstioDuration
+from plait.resources.istio.admissible import MAXIMUM, broken_header_names, broken_text
 from plait.resources.istio.matches import Destination, Names, Percent, StringMatch
-from plait.resources.schema import Boolean, Finding, Model, Port, broken_regex, choice, when
+from plait.resources.schema import Boolean, Finding, Model, Port, broken_regex, camel_case, choice, when
 
 _RETRY_ON = frozenset(
     {"5xx", "gateway-error", "reset", "reset-before-request", "connect-failure", "envoy-ratelimited"}
@@ -62,6 +63,8 @@ class HTTPRedirect(Model):
         """The port is given in one way."""
         yield from choice(("port", self.port is not None), ("derivePort", self.derive_port is not None))
         yield from choice(("uri", self.uri is not None), ("prefixRewrite", self.prefix_rewrite is not None))
+        for field in ("uri", "prefix_rewrite", "authority", "scheme"):
+            yield from broken_text(getattr(self, field), camel_case(field))
 
 
 class HTTPBody(Model):
@@ -135,12 +138,14 @@ class HTTPRewrite(Model):
     def broken(self) -> Iterator[Finding]:
         """The path is changed in one way."""
         yield from choice(("uri", self.uri is not None), ("uriRegexRewrite", self.uri_regex_rewrite is not None))
+        yield from broken_text(self.uri, "uri")
+        yield from broken_text(self.authority, "authority")
 
 
 class HTTPRetry(Model):
     """When a request is tried again."""
 
-    attempts: Annotated[int, Field(strict=True, ge=0)] = 0
+    attempts: Annotated[int, Field(strict=True, ge=0, le=MAXIMUM)] = 0
     """How often at most after the first try; 0 turns retries off."""
     per_try_timeout: IstioDuration | None = None
     """Limit for one try."""
@@ -181,6 +186,13 @@ class CorsPolicy(Model):
     """Whether cookies and credentials may be sent."""
     unmatched_preflights: Literal["UNSPECIFIED", "FORWARD", "IGNORE"] = "UNSPECIFIED"
     """What happens with preflights from other origins."""
+
+    def broken(self) -> Iterator[Finding]:
+        """Names and origins end no line."""
+        yield from broken_header_names(self.allow_headers, "allowHeaders")
+        yield from broken_header_names(self.expose_headers, "exposeHeaders")
+        for index, text in enumerate((*self.allow_methods, *self.allow_origin)):
+            yield from broken_text(text, "allowMethods" if index < len(self.allow_methods) else "allowOrigin")
 
 
 class Delay(Model):

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from plait.resources.istio.admissible import MAXIMUM, broken_header_names, broken_headers
 from plait.resources.schema import Finding, Model, Port, broken_regex, choice, when
 
 Names = tuple[str, ...]
@@ -65,6 +66,12 @@ class HeaderOperations(Model):
     remove: Names = ()
     """Names of headers that go."""
 
+    def broken(self) -> Iterator[Finding]:
+        """Names are those of headers; values end no line."""
+        yield from broken_headers(self.set, "set")
+        yield from broken_headers(self.add, "add")
+        yield from broken_header_names(self.remove, "remove")
+
 
 class Headers(Model):
     """Changes of the headers of requests and answers."""
@@ -95,3 +102,4 @@ def broken_weights(destinations: tuple[RouteDestination, ...], field: str) -> It
     """The rule for the weights of several destinations."""
     total = sum(destination.weight for destination in destinations)
     yield from when(len(destinations) > 1 and total == 0, "total destination weight = 0", field)
+    yield from when(total > MAXIMUM, f"total destination weight is greater than {MAXIMUM}", field)

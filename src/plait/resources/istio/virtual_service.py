@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from plait.resources.formats import IstioDuration
+from plait.resources.istio.admissible import broken_header_names, broken_host, broken_subnets, within
 from plait.resources.istio.http_actions import (
     CorsPolicy,
     Delegate,
@@ -67,6 +68,13 @@ class HTTPMatchRequest(Model):
     stat_prefix: str = ""
     """Prefix for statistics of the rule."""
 
+    def broken(self) -> Iterator[Finding]:
+        """It says something; names are those of headers."""
+        yield from when(not self.model_fields_set - {"name", "stat_prefix"}, "HTTP match can not be empty")
+        yield from broken_header_names(self.headers, "headers")
+        yield from broken_header_names(self.without_headers, "withoutHeaders")
+        yield from when("" in self.query_params, "a query parameter needs a name", "queryParams")
+
 
 class HTTPRoute(Model):
     """A rule for HTTP requests."""
@@ -111,6 +119,14 @@ class HTTPRoute(Model):
         answers = [self.redirect is not None, self.direct_response is not None, bool(self.route)]
         none = not any(answers) and self.delegate is None
         yield from when(none, "HTTP route, redirect or direct_response is required")
+        yield from when(
+            any(answers) and self.delegate is not None,
+            "HTTP route cannot contain both delegate and route, redirect or direct_response",
+            "delegate",
+        )
+        for field in ("mirror_percent", "mirror_percent_old"):
+            percent = getattr(self, field) or 0
+            yield from when(percent > 100, "mirror_percent must be in range 0..100", "mirrorPercent")
         redirect, direct = self.redirect is not None, self.direct_response is not None
         yield from when(redirect and bool(self.route), "HTTP route cannot contain both route and redirect", "redirect")
         problem = "HTTP route cannot contain both route and direct_response"
@@ -140,6 +156,10 @@ class L4MatchAttributes(Model):
     source_subnet: str = ""
     """Not implemented."""
 
+    def broken(self) -> Iterator[Finding]:
+        """Ranges are ranges."""
+        yield from broken_subnets(self.destination_subnets, "destinationSubnets")
+
 
 class TLSMatchAttributes(Model):
     """A TLS connection matches when all conditions given hold."""
@@ -156,6 +176,12 @@ class TLSMatchAttributes(Model):
     """Gateways that get this rule."""
     source_namespace: str = ""
     """Callers that get this rule, by namespace."""
+
+    def broken(self) -> Iterator[Finding]:
+        """Ranges are ranges, server names are names."""
+        yield from broken_subnets(self.destination_subnets, "destinationSubnets")
+        for index, host in enumerate(self.sni_hosts):
+            yield from broken_host(host, "sniHosts", index)
 
 
 class TCPRoute(Model):
@@ -208,6 +234,16 @@ class VirtualServiceSpec(Model):
         yield from when(none, "http, tcp or tls must be provided in virtual service")
         for index, host in enumerate(self.hosts):
             yield from when(host in self.hosts[:index], f'Duplicate value: "{host}"', "hosts", index)
+            yield from broken_host(host, "hosts", index)
+            everywhere = host == "*" and (not self.gateways or "mesh" in self.gateways)
+            problem = 'wildcard host "*" is not allowed for virtual services bound to the mesh gateway'
+            yield from when(everywhere, problem, "hosts", index)
+        for at, route in enumerate(self.tls):
+            for place, match in enumerate(route.match):
+                for number, host in enumerate(match.sni_hosts):
+                    problem = f'SNI host "{host}" is not a compatible subset of any of the virtual service domains'
+                    outside = not within(host, self.hosts)
+                    yield from when(outside, problem, "tls", at, "match", place, "sniHosts", number)
 
 
 class VirtualService(KubernetesObject):

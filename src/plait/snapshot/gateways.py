@@ -22,6 +22,9 @@ from plait.snapshot.routes import ResolvedRoute
 CONTROLLER: Final = "plait.dev/gateway"
 OUR_CLASS: Final = "plait"
 SUPPORTED_FEATURES: Final = (
+    "GRPCRoute",
+    "GRPCRouteNamedRouteRule",
+    "GRPCRouteRequestHeaderModifier",
     "Gateway",
     "GatewayAddressEmpty",
     "GatewayHTTPListenerIsolation",
@@ -34,6 +37,7 @@ SUPPORTED_FEATURES: Final = (
     "HTTPRouteBackendProtocolWebSocket",
     "HTTPRouteBackendRequestHeaderModification",
     "HTTPRouteBackendTimeout",
+    "HTTPRouteCORS",
     "HTTPRouteHostRewrite",
     "HTTPRouteMethodMatching",
     "HTTPRouteNamedRouteRule",
@@ -47,6 +51,9 @@ SUPPORTED_FEATURES: Final = (
     "HTTPRouteRequestPercentageMirror",
     "HTTPRouteRequestTimeout",
     "HTTPRouteResponseHeaderModification",
+    "HTTPRouteRetry",
+    "HTTPRouteRetryBackendTimeout",
+    "HTTPRouteRetryConnectionError",
     "HTTPRouteSchemeRedirect",
     "Mesh",
     "MeshClusterIPMatching",
@@ -59,6 +66,10 @@ SUPPORTED_FEATURES: Final = (
     "MeshHTTPRouteRewritePath",
     "MeshHTTPRouteSchemeRedirect",
     "ReferenceGrant",
+    "TCPRoute",
+    "TLSRoute",
+    "TLSRouteModeMixed",
+    "TLSRouteModeTerminate",
 )
 """What the implementation does of Gateway API's optional features, for GatewayClass status (sorted)."""
 

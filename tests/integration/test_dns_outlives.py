@@ -55,6 +55,16 @@ def test_no_question_is_lost_when_the_agent_is_killed(machine: Machine) -> None:
         stop(machine, "one-1")
 
 
+def test_the_front_ends_with_the_mesh(tmp_path: Path) -> None:
+    """When the last workload has been ended and the agent ends in order, nothing is left a moment later."""
+    with mesh(tmp_path) as short:
+        serve(short, "one-1", "one")
+        front = front_of(short)
+        (short.state / "node" / "dns.sock").unlink()
+        short.close()
+        until(lambda: not Path(f"/proc/{front}").exists(), within=1.0)
+
+
 def test_a_front_that_is_killed_is_started_again(machine: Machine) -> None:
     """The agent starts another one at once, and names are answered as before."""
     serve(machine, "two-1", "two")

@@ -8,6 +8,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import cast
 
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from plait.errors import DeadlineError
 from plait.node import dns_wire, launches
 from plait.node.dns import DnsAnswers
+from plait.node.dns_askers import Askers
 from plait.node.dns_link import DnsLink, end
 from plait.node.dns_memory import Memory
 from plait.node.resolver import FOREIGN, MISSING, Answer
@@ -191,6 +193,47 @@ def test_an_agent_starts_replaces_and_ends_fronts(tmp_path: Path):
                 assert running.ended()
             assert (await ask(running, REVIEWS)).rr, "the new front remembers"
             end(running.path)
+
+    asyncio.run(check())
+
+
+async def _ends_within(running: Running, seconds: float) -> bool:
+    def wait() -> bool:
+        deadline = time.monotonic() + seconds
+        while not running.ended() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return running.ended()
+
+    return await asyncio.to_thread(wait)
+
+
+def test_an_agent_ends_the_front_it_talks_to(tmp_path: Path):
+    """Even one that cannot be found by its path any more, such as when the state directory was removed."""
+
+    async def check() -> None:
+        with front(tmp_path) as running:
+            link = running.link(Mesh().answers)
+            task = asyncio.create_task(link.run())
+            await ask(running, REVIEWS)
+            running.path.unlink()
+            link.end()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert await _ends_within(running, 1.0)
+
+    asyncio.run(check())
+
+
+def test_a_front_without_agent_and_address_ends_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """An agent that could not say it: nobody can ask once the machine's address is gone."""
+
+    async def check() -> None:
+        with front(tmp_path) as running:
+            async with running.answered(Mesh().answers):
+                await ask(running, REVIEWS)
+                monkeypatch.setattr(Askers, "exist", lambda _: False)
+                assert not await _ends_within(running, 1.0), "an agent is there"
+            assert await _ends_within(running, 1.5)
 
     asyncio.run(check())
 

@@ -29,7 +29,7 @@ from plait.node.dns_memory import Memory, Wording
 _SLOW = 0.3
 """Seconds after which an agent is slow."""
 _PATIENCE = 4.0
-_LOOK_EVERY = 5.0
+_LOOK_EVERY = 0.5
 _IN_HAND = 128
 _BATCH = 64
 _FILES = 4096
@@ -76,6 +76,7 @@ class Front:
         self._in_hand: Counter[bytes] = Counter()
         self._number = 0
         self._given_up = False
+        self._look_again: Timer | None = None
         self.memory = Memory()
 
     def run(self) -> None:
@@ -83,7 +84,7 @@ class Front:
         self._askers.open()
         self._listener.setblocking(False)
         self._loop.watch(self._listener.fileno(), self._welcome)
-        self._loop.later(_LOOK_EVERY, self._look)
+        self._look()
         self._loop.run()
         self._askers.close()
         for sock in (self._listener, *([self._agent] if self._agent is not None else [])):
@@ -233,6 +234,7 @@ class Front:
         self._agent = None
         if self._given_up:
             self._loop.stop()
+        self._look()
         for number, pending in list(self._pending.items()):
             pending.sent = False
             self._recall(number)
@@ -254,10 +256,14 @@ class Front:
             self._loop.stop()
 
     def _look(self) -> None:
-        """End when nobody can ask any more: without an agent, once the address is gone."""
-        self._loop.later(_LOOK_EVERY, self._look)
-        if self._agent is None and not self._askers.exist():
+        """While there is no agent, end once the address is gone and nobody can ask any more."""
+        if self._look_again is not None:
+            self._look_again.cancel()
+        if self._agent is not None:
+            return
+        if not self._askers.exist():
             self._loop.stop()
+        self._look_again = self._loop.later(_LOOK_EVERY, self._look)
 
 
 def main(arguments: list[str]) -> int:

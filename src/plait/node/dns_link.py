@@ -65,6 +65,7 @@ class DnsLink:
         self._build = build()
         self._replaced = asyncio.Event()
         self._child = 0
+        self._channel: socket.socket | None = None
 
     def prepare(self) -> None:
         """Start a front if none is there: questions wait in it until `run`, which tries again where this cannot."""
@@ -99,6 +100,7 @@ class DnsLink:
 
     async def _converse(self, channel: socket.socket) -> None:
         writing = asyncio.Lock()
+        self._channel = channel
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
@@ -114,8 +116,16 @@ class DnsLink:
                         self._spawn(sockets)
                         self._replaced.set()
         finally:
+            self._channel = None if self._channel is channel else self._channel
             channel.close()
             self._collect()
+
+    def end(self) -> None:
+        """End the front: there is nobody left who could ask. Called while it is answered, its path is not needed."""
+        if self._channel is not None:
+            with contextlib.suppress(OSError):
+                self._channel.send(dns_wire.END)
+        end(self._path)
 
     def _collect(self) -> None:
         """Let go of a front that has ended and was our child."""

@@ -113,6 +113,8 @@ async def _work(registry: Registry, identity: MachineIdentity, *, control: Contr
         background.append(group.create_task(agent.serve(context.directory.socket)))
         await _until_stopped()
         readiness.tell(readiness.STOPPING)
+        if dns is not None and not list(registry):
+            dns[0].end()
         for task in background:
             task.cancel()
         await registry.detach()

@@ -1,5 +1,6 @@
 """The inbound side of a real Envoy: mutual TLS, policies, and what the app gets to see."""
 
+import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -142,6 +143,28 @@ def test_strict_refuses_plaintext(app: live.App) -> None:
             context.load_cert_chain(Path(folder) / "pem")
         with pytest.raises(ssl.SSLError):
             live.request(("127.0.0.1", port.sidecar_port), tls=context)
+
+
+def test_a_server_that_speaks_first_is_heard_where_mutual_tls_is_off() -> None:
+    """Nothing waits for a word of the caller's: there is no TLS to tell from plaintext."""
+    database = live.App("db", banner=b"hello")
+    port = b.inbound(
+        database.port,
+        sidecar_port=live.free_port(),
+        protocol=Protocol.TCP,
+        mode=InboundMode.BYTES,
+        mutual_tls=MutualTlsMode.DISABLE,
+    )
+
+    with (
+        live.running(_server(port), _secrets()),
+        socket.create_connection(("127.0.0.1", port.sidecar_port), 5) as caller,
+    ):
+        caller.settimeout(0.4)
+        assert caller.recv(5) == b"hello"
+        caller.sendall(b"again")
+        assert caller.recv(5) == b"again"
+    database.close()
 
 
 @pytest.mark.parametrize("mode", list(InboundMode))

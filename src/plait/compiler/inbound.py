@@ -96,7 +96,8 @@ def _explicit(view: View, port: InboundPort) -> listener_pb2.Listener:
         chain.filter_chain_match.ClearField("destination_port")
     name = names.inbound_listener(port.number)
     message = _listener(name, "0.0.0.0", port.sidecar_port, chains)  # noqa: S104 (other machines call it)
-    message.listener_filters.append(_tls_inspector(()))
+    if port.mutual_tls is not MutualTlsMode.DISABLE:  # else it would wait for a caller whose server speaks first
+        message.listener_filters.append(_tls_inspector(()))
     if _may_be_silent(port):
         _wait_for_silent_callers(message)
     return message

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from plait.node.processes import identify
 from tests.integration.counted_load import CountedLoad, serve, stop
 from tests.integration.machines import Machine, mesh, needs_root, until
 
@@ -59,10 +60,11 @@ def test_the_front_ends_with_the_mesh(tmp_path: Path) -> None:
     """When the last workload has been ended and the agent ends in order, nothing is left a moment later."""
     with mesh(tmp_path) as short:
         serve(short, "one-1", "one")
-        front = front_of(short)
+        front = identify(front_of(short))
+        assert front is not None
         (short.state / "node" / "dns.sock").unlink()
         short.close()
-        until(lambda: not Path(f"/proc/{front}").exists(), within=1.0)
+        until(lambda: not front.alive(), within=1.0)
 
 
 def test_a_front_that_is_killed_is_started_again(machine: Machine) -> None:

@@ -227,11 +227,14 @@ def test_an_agent_ends_the_front_it_talks_to(tmp_path: Path):
 def test_a_front_without_agent_and_address_ends_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """An agent that could not say it: nobody can ask once the machine's address is gone."""
 
+    def missing(_askers: Askers) -> bool:
+        return False
+
     async def check() -> None:
         with front(tmp_path) as running:
             async with running.answered(Mesh().answers):
                 await ask(running, REVIEWS)
-                monkeypatch.setattr(Askers, "exist", lambda _: False)
+                monkeypatch.setattr(Askers, "exist", missing)
                 assert not await _ends_within(running, 1.0), "an agent is there"
             assert await _ends_within(running, 1.5)
 

@@ -33,6 +33,12 @@ def secrets(authority: certificates.TestAuthority, uri: str) -> list[secret_pb2.
                 trusted_ca=base_pb2.DataSource(inline_bytes=authority.bundle)
             ),
         ),
+        secret_pb2.Secret(
+            name=names.SYSTEM_SECRET,
+            validation_context=common_pb2.CertificateValidationContext(
+                trusted_ca=base_pb2.DataSource(inline_bytes=authority.bundle)
+            ),
+        ),
     ]
 
 

@@ -149,3 +149,10 @@ def test_secrets_are_what_envoy_asks_for(control: FakeControl, account: Account)
     assert own.tls_certificate.private_key.inline_bytes == identity.key
     assert secret_pb2.Secret.FromString(found["bundle"].body).validation_context.trusted_ca.inline_bytes == b"ROOT"
     assert "PRIVATE" not in repr(found) + repr(identity)
+
+
+def test_what_the_system_trusts_is_a_secret_too(control: FakeControl, account: Account) -> None:
+    """For calls to outside; it names a file of this machine, since it is large and many proxies have it."""
+    found = secrets(obtained(control, account), b"ROOT")
+    named = secret_pb2.Secret.FromString(found["system"].body).validation_context.trusted_ca.filename
+    assert b"BEGIN CERTIFICATE" in Path(named).read_bytes()

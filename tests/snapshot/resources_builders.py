@@ -212,11 +212,18 @@ def sidecar(name: str, *hosts: str, selector: dict[str, str] | None = None, mode
 def destination_rule(
     name: str, host: str = "", *, subsets: dict[str, dict[str, str]] | None = None, **fields: Any
 ) -> Resource:
-    """A DestinationRule for the host of its name; `subsets` are their labels, `policy` is the trafficPolicy."""
+    """A DestinationRule for the host of its name; `subsets` are their labels, `policy` is the trafficPolicy.
+
+    `subset_policies` are those of subsets by name.
+    """
     meta = {key: fields.pop(key) for key in ("created", "generation") if key in fields}
     spec: Document = {"host": host or name_of(name).name, **fields}
     if subsets:
-        spec["subsets"] = [{"name": key, "labels": labels} for key, labels in subsets.items()]
+        policies = spec.pop("subset_policies", {})
+        spec["subsets"] = [
+            {"name": key, "labels": labels} | ({"trafficPolicy": policies[key]} if key in policies else {})
+            for key, labels in subsets.items()
+        ]
     if "policy" in spec:
         spec["trafficPolicy"] = spec.pop("policy")
     if "selector" in spec:

@@ -13,7 +13,8 @@ from plait.model.traffic import ClusterKey
 from plait.model.view import HttpReason, InboundMode, ServerPort
 from plait.resources.parse import Resource
 from plait.snapshot.inbound import distinct, inbound_mode, inbound_ports, servers_behind
-from plait.snapshot.project import IDLE_BETWEEN_SIDECARS, project
+from plait.snapshot.outbound_clusters import IDLE_BETWEEN_SIDECARS
+from plait.snapshot.project import project
 from tests.snapshot.resources_builders import (
     authorization_policy,
     name_of,

@@ -27,10 +27,13 @@ MESH = (
 )
 
 
-def leading(snapshot: Snapshot, *subsets: str, host: str = HOST) -> Snapshot:
+def leading(snapshot: Snapshot, *subsets: str, host: str = HOST, weights: tuple[int, ...] = ()) -> Snapshot:
     """The snapshot with a rule in front of the host's port 80 that leads to these subsets."""
     frontend = snapshot.frontends[host, 80]
-    shares = tuple(Destination(cluster=replace(frontend.default, subset=subset), weight=1) for subset in subsets)
+    shares = tuple(
+        Destination(cluster=replace(frontend.default, subset=subset), weight=weight)
+        for subset, weight in zip(subsets, weights or (1,) * len(subsets), strict=True)
+    )
     rules = (Rule(name="r", destinations=shares),)
     changed = replace(frontend, rules=rules, attached=True)
     return replace(snapshot, frontends={**snapshot.frontends, (host, 80): changed})
@@ -92,6 +95,16 @@ def test_trap_11_a_subset_without_endpoints_is_503_and_a_missing_one_too() -> No
     assert [item.missing for item in view.clusters] == [True]
     assert f"{HOST}:80/v4" not in compile_view(view).of(types.CLUSTER)
     assert missing_references(held(snapshot, view)) == []
+
+
+def test_trap_10_the_weight_of_a_single_destination_is_ignored() -> None:
+    """Of several, each has its part of the sum, and one of weight 0 none."""
+    snapshot = declared(destination_rule("reviews", subsets={"v1": V1, "v2": V2}))
+
+    assert call(leading(snapshot, "v1", weights=(37,))).clusters == {f"{HOST}:80/v1": 1}
+    both = call(leading(snapshot, "v1", "v2", weights=(37, 3)))
+    assert both.clusters == {f"{HOST}:80/v1": 37, f"{HOST}:80/v2": 3}
+    assert call(leading(snapshot, "v1", "v2", weights=(37, 0))).clusters.keys() == {f"{HOST}:80/v1"}
 
 
 def test_one_missing_subset_takes_only_its_share() -> None:

@@ -20,11 +20,12 @@ from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from envoy.type.v3 import percent_pb2
 
 from plait.compiler import dynamic, targets, tls
-from plait.compiler.policies import breakers
+from plait.compiler.policies import balancing, breakers, pools
 from plait.envoy import names, proto
 from plait.envoy.bootstrap import MAX_CONNECTION_AGE
 from plait.model.ids import Origin
 from plait.model.services import Protocol, Resolution
+from plait.model.traffic_policy import TlsMode
 from plait.model.view import DirectEndpoint, InboundPort, OutboundCluster
 
 CONNECT_TIMEOUT: Final = 5.0
@@ -118,10 +119,12 @@ def _secure(cluster: cluster_pb2.Cluster, identities: Iterable[str], *, mixed: b
 def outbound(cluster: OutboundCluster) -> cluster_pb2.Cluster:
     """The cluster for a port of a service, or a subset of it."""
     name = names.cluster(cluster.host, cluster.key.port, cluster.key.subset)
+    policy = cluster.policy
     message = _base(name, _TYPES[cluster.resolution])
-    if cluster.identities:
-        _secure(message, cluster.identities, mixed=cluster.mixed)
+    _transport(message, cluster)
     _protect(message, cluster)
+    balancing.on_cluster(message, cluster)
+    pools.on_cluster(message, policy.pool if policy else None)
     told = (
         ("servers", targets.epoch(cluster.servers)),
         ("limits", _written_in(cluster.protection.origins)),
@@ -145,8 +148,29 @@ def outbound(cluster: OutboundCluster) -> cluster_pb2.Cluster:
         if cluster.resolution is Resolution.DYNAMIC:  # where TLS is originated, each server proves its own name
             options.upstream_http_protocol_options.auto_sni = True
             options.upstream_http_protocol_options.auto_san_validation = True
+        if policy is not None:
+            pools.chosen(options, policy.pool.version if policy.pool else None)
+            pools.on_options(options, policy)
         message.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(proto.packed(options))
     return message
+
+
+def _transport(message: cluster_pb2.Cluster, cluster: OutboundCluster) -> None:
+    """How connections are secured, and whether they tell the caller's address first."""
+    policy = cluster.policy
+    asked = policy.tls if policy else None
+    if asked is not None and asked.mode is TlsMode.OWN:
+        http2 = cluster.protocol.is_http2 if cluster.protocol.is_http else None
+        message.transport_socket.CopyFrom(tls.to_outside(asked, cluster.host, http2=http2))
+    elif cluster.identities or (asked is not None and asked.mode is TlsMode.MESH):
+        _secure(message, cluster.identities, mixed=cluster.mixed)
+    if policy is None or not policy.proxy_protocol:
+        return
+    if not message.transport_socket_matches:
+        plain = message.transport_socket if message.HasField("transport_socket") else tls.plaintext()
+        message.transport_socket.CopyFrom(tls.with_client_address(plain, policy.proxy_protocol))
+    for match in message.transport_socket_matches:
+        match.transport_socket.CopyFrom(tls.with_client_address(match.transport_socket, policy.proxy_protocol))
 
 
 def _protect(message: cluster_pb2.Cluster, cluster: OutboundCluster) -> None:

@@ -16,12 +16,18 @@ from plait.compiler import dynamic, tcp
 from plait.envoy import names, proto
 from plait.model.l4 import L4Destination, L4Rule
 from plait.model.traffic import ClusterKey
-from plait.model.view import OutboundFrontend
+from plait.model.traffic_policy import TrafficPolicy
+from plait.model.view import OutboundCluster, OutboundFrontend, View
 
 Chain = listener_components_pb2.FilterChain
 Filter = listener_components_pb2.Filter
-Known = Mapping[ClusterKey, str]
-"""The names of the clusters that the proxy holds."""
+Known = Mapping[ClusterKey, OutboundCluster]
+"""The clusters that the proxy holds."""
+
+
+def known(view: View) -> Known:
+    """The clusters of a view."""
+    return {cluster.key: cluster for cluster in view.clusters}
 
 
 def inspects(frontend: OutboundFrontend) -> bool:
@@ -37,19 +43,30 @@ def captured(frontend: OutboundFrontend, known: Known, log: accesslog_pb2.Access
         return to_destinations(frontend.l4_rules[0].destinations, known, log)
     if frontend.closed:
         return tcp.to_cluster("tcp", names.BLACKHOLE_CLUSTER, log)
-    return tcp.to_cluster("tcp", known.get(frontend.default, names.BLACKHOLE_CLUSTER), log)
+    return _to_default(frontend, known, log)
+
+
+def _to_default(frontend: OutboundFrontend, known: Known, log: accesslog_pb2.AccessLog) -> Filter:
+    cluster = known.get(frontend.default)
+    return tcp.to_cluster("tcp", _name(cluster), log, policy=cluster.policy if cluster else None)
+
+
+def _name(cluster: OutboundCluster | None) -> str:
+    return names.cluster(cluster.host, cluster.key.port, cluster.key.subset) if cluster else names.BLACKHOLE_CLUSTER
 
 
 def to_destinations(destinations: Iterable[L4Destination], known: Known, log: accesslog_pb2.AccessLog) -> Filter:
     """Passes connections to the destinations of a rule; the share of a broken one is closed."""
     shares: dict[str, int] = {}
+    policy: TrafficPolicy | None = None
     for item in destinations:
-        name = known.get(item.cluster, names.BLACKHOLE_CLUSTER) if item.cluster else names.BLACKHOLE_CLUSTER
-        shares[name] = shares.get(name, 0) + item.weight
+        cluster = known.get(item.cluster) if item.cluster else None
+        shares[_name(cluster)] = shares.get(_name(cluster), 0) + item.weight
+        policy = policy or (cluster.policy if cluster and item.weight else None)
     used = tuple((name, weight) for name, weight in shares.items() if weight)
     if len(used) <= 1:
-        return tcp.to_cluster("tcp", used[0][0] if used else names.BLACKHOLE_CLUSTER, log)
-    return tcp.to_weighted("tcp", used, log)
+        return tcp.to_cluster("tcp", used[0][0] if used else names.BLACKHOLE_CLUSTER, log, policy=policy)
+    return tcp.to_weighted("tcp", used, log, policy=policy)
 
 
 def chains(rules: Sequence[L4Rule], known: Known, log: accesslog_pb2.AccessLog) -> Iterator[Chain]:
@@ -79,14 +96,14 @@ def listeners(
             if frontend.dynamic and not frontend.closed:
                 message.filter_chains.append(_dynamic(frontend, known, log))
             elif not frontend.closed:
-                through = tcp.to_cluster("tcp", known.get(frontend.default, names.BLACKHOLE_CLUSTER), log)
+                through = _to_default(frontend, known, log)
                 message.default_filter_chain.CopyFrom(Chain(name="default", filters=[through]))
             yield message
 
 
 def _dynamic(frontend: OutboundFrontend, known: Known, log: accesslog_pb2.AccessLog) -> Chain:
     """Connections whose TLS names their server, if it is one that the frontend stands for."""
-    through = tcp.to_cluster("tcp", known.get(frontend.default, names.BLACKHOLE_CLUSTER), log)
+    through = _to_default(frontend, known, log)
     match = listener_components_pb2.FilterChainMatch(server_names=[frontend.host])
     return Chain(name="named", filter_chain_match=match, filters=[dynamic.server_name_filter(frontend.port), through])
 

@@ -21,7 +21,7 @@ Chain = listener_components_pb2.FilterChain
 
 def chains(view: View, item: GatewayListener) -> Iterator[Chain]:
     """The chains of a listener that routes connections."""
-    known = {held.key: names.cluster(held.host, held.key.port, held.key.subset) for held in view.clusters}
+    known = connections.known(view)
     log = metrics.connections(metrics.source(str(view.gateway or view.name), str(view.identity)))
     rules = item.l4_rules if item.protocol is Protocol.TLS else item.l4_rules[:1]
     asked = streams.network_filters(view.policies, authorization.Place(port=item.port, http=False))

@@ -60,7 +60,7 @@ def _transparent(view: View) -> listener_pb2.Listener:
     chains = [Chain(name=HTTP_CHAIN, filters=[_by_address(view, reporter)])]
     if view.direct or view.workload_addresses:
         chains.append(Chain(name=DIRECT_CHAIN, filters=tcp.to_dialled_workload(DIRECT_CHAIN, log)))
-    known = _known(view)
+    known = connections.known(view)
     chains.extend(_own(view, frontend, reporter) for frontend in view.frontends if frontend.own_chain)
     chains.extend(
         Chain(name=stream_chain(frontend), filters=[connections.captured(frontend, known, log)]) for frontend in streams
@@ -83,14 +83,10 @@ def _streams(view: View) -> list[OutboundFrontend]:
     return [frontend for frontend in view.frontends if frontend.dialled and not frontend.protocol.is_http]
 
 
-def _known(view: View) -> connections.Known:
-    return {item.key: names.cluster(item.host, item.key.port, item.key.subset) for item in view.clusters}
-
-
 def inner_listeners(view: View) -> Iterator[listener_pb2.Listener]:
     """The listeners that tell captured connections apart by server name."""
     if view.capture is Capture.TRANSPARENT:
-        yield from connections.listeners(_streams(view), _known(view), metrics.connections(_reporter(view)))
+        yield from connections.listeners(_streams(view), connections.known(view), metrics.connections(_reporter(view)))
 
 
 def inner_clusters(view: View) -> Iterator[cluster_pb2.Cluster]:

@@ -7,7 +7,9 @@ from envoy.extensions.filters.common.set_filter_state.v3 import value_pb2
 from envoy.extensions.filters.network.set_filter_state.v3 import set_filter_state_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
+from plait.compiler.policies import stream_policy
 from plait.envoy import names, proto
+from plait.model.traffic_policy import TrafficPolicy
 
 ON_DEMAND_TIMEOUT = 3.0
 
@@ -26,18 +28,26 @@ def _proxy(stat_prefix: str, access_log: accesslog_pb2.AccessLog) -> tcp_proxy_p
     )
 
 
-def to_cluster(stat_prefix: str, cluster: str, access_log: accesslog_pb2.AccessLog) -> listener_components_pb2.Filter:
-    """Passes bytes to one cluster."""
+def to_cluster(
+    stat_prefix: str, cluster: str, access_log: accesslog_pb2.AccessLog, *, policy: TrafficPolicy | None = None
+) -> listener_components_pb2.Filter:
+    """Passes bytes to one cluster, as its policy asks."""
     message = _proxy(stat_prefix, access_log)
     message.cluster = cluster
+    stream_policy.on_proxy(message, policy)
     return _filter(message)
 
 
 def to_weighted(
-    stat_prefix: str, clusters: tuple[tuple[str, int], ...], access_log: accesslog_pb2.AccessLog
+    stat_prefix: str,
+    clusters: tuple[tuple[str, int], ...],
+    access_log: accesslog_pb2.AccessLog,
+    *,
+    policy: TrafficPolicy | None = None,
 ) -> listener_components_pb2.Filter:
-    """Passes each connection to one of several clusters, by weight."""
+    """Passes each connection to one of several clusters, by weight, as one policy asks for all of them."""
     message = _proxy(stat_prefix, access_log)
+    stream_policy.on_proxy(message, policy)
     weighted = tcp_proxy_pb2.TcpProxy.WeightedCluster
     message.weighted_clusters.clusters.extend(
         weighted.ClusterWeight(name=name, weight=weight) for name, weight in clusters

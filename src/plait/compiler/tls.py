@@ -6,14 +6,17 @@ whether its sidecar speaks HTTP (`h2, http/1.1`) or passes the app's own protoco
 clients offer both and follow.
 """
 
+import ipaddress
 from collections.abc import Iterable, Sequence
 
-from envoy.config.core.v3 import base_pb2
+from envoy.config.core.v3 import base_pb2, proxy_protocol_pb2
+from envoy.extensions.transport_sockets.proxy_protocol.v3 import upstream_proxy_protocol_pb2
 from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 from envoy.type.matcher.v3 import string_pb2
 
 from plait.envoy import names, proto
+from plait.model.traffic_policy import UpstreamTls
 
 
 def _secret(name: str) -> secret_pb2.SdsSecretConfig:
@@ -72,6 +75,67 @@ def from_outside(certificates: Iterable[str], *, alpn: Sequence[str] = ("h2", "h
         alpn_protocols=alpn,
     )
     return _socket(tls_pb2.DownstreamTlsContext(common_tls_context=context))
+
+
+def to_outside(tls: UpstreamTls, host: str, *, http2: bool | None) -> base_pb2.TransportSocket:
+    """TLS towards a destination, as its policy describes it; `host` is its name, `http2` what it speaks, if HTTP.
+
+    Unless other names are given, its certificate must be for the server name that is asked for. Where `host` stands for
+    many, each is asked for its own name.
+    """
+    name = tls.server_name or ("" if host.startswith("*") else host)
+    context = tls_pb2.CommonTlsContext(
+        tls_params=common_pb2.TlsParameters(
+            tls_minimum_protocol_version=common_pb2.TlsParameters.TLSv1_2,
+            tls_maximum_protocol_version=common_pb2.TlsParameters.TLSv1_3,
+        ),
+        alpn_protocols=() if http2 is None else ("h2",) if http2 else ("http/1.1",),
+    )
+    if tls.certificate is not None:
+        secret = names.gateway_secret(tls.certificate.namespace, tls.certificate.name)
+        context.tls_certificate_sds_secret_configs.append(_secret(secret))
+    if tls.verified:
+        _verify(context, tls.names or ((name,) if name else ()), tls.authorities)
+    return _socket(tls_pb2.UpstreamTlsContext(common_tls_context=context, sni=name))
+
+
+def _verify(context: tls_pb2.CommonTlsContext, expected: Iterable[str], authorities: bytes | None) -> None:
+    validation = common_pb2.CertificateValidationContext(
+        match_typed_subject_alt_names=[
+            common_pb2.SubjectAltNameMatcher(san_type=_san_type(text), matcher=string_pb2.StringMatcher(exact=text))
+            for text in expected
+        ]
+    )
+    if authorities is not None:
+        validation.trusted_ca.inline_bytes = authorities
+        context.validation_context.CopyFrom(validation)
+        return
+    combined = context.combined_validation_context
+    combined.default_validation_context.CopyFrom(validation)
+    combined.validation_context_sds_secret_config.CopyFrom(_secret(names.SYSTEM_SECRET))
+
+
+def _san_type(text: str) -> common_pb2.SubjectAltNameMatcher.SanType.ValueType:
+    if "://" in text:
+        return common_pb2.SubjectAltNameMatcher.URI
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return common_pb2.SubjectAltNameMatcher.DNS
+    return common_pb2.SubjectAltNameMatcher.IP_ADDRESS
+
+
+def with_client_address(socket: base_pb2.TransportSocket, version: str) -> base_pb2.TransportSocket:
+    """The same, after a line of the PROXY protocol that tells the address of the caller."""
+    config = proxy_protocol_pb2.ProxyProtocolConfig(
+        version=proxy_protocol_pb2.ProxyProtocolConfig.V2
+        if version == "V2"
+        else proxy_protocol_pb2.ProxyProtocolConfig.V1
+    )
+    wrapped = upstream_proxy_protocol_pb2.ProxyProtocolUpstreamTransport(config=config, transport_socket=socket)
+    return base_pb2.TransportSocket(
+        name="envoy.transport_sockets.upstream_proxy_protocol", typed_config=proto.packed(wrapped)
+    )
 
 
 def plaintext() -> base_pb2.TransportSocket:

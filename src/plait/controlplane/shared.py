@@ -7,6 +7,7 @@ from typing import Final
 from plait.compiler.endpoints import of_cluster
 from plait.compiler.scopes import scope_entry
 from plait.envoy.resource_set import Entry
+from plait.model.placement import Placement
 from plait.model.reach import Reach
 from plait.model.services import Capture, Labels, Resolution
 from plait.model.snapshot import Snapshot
@@ -17,8 +18,8 @@ from plait.snapshot.touched import Touched
 
 ELSEWHERE: Final = ""
 """Any machine that has none of a cluster's endpoints."""
-_Viewpoint = tuple[str, Labels, str]
-"""Subset, its labels, and the caller's machine."""
+_Viewpoint = tuple[str, Labels, str, Placement | None]
+"""Subset, its labels, the caller's machine, and which localities it prefers."""
 
 
 class Shared:
@@ -51,7 +52,7 @@ class Shared:
             whole = cluster.key.whole
             node = view.node if view.node in self._machines_of(snapshot, whole) else ELSEWHERE
             known = self._endpoints.setdefault(whole, {})
-            viewpoint = (cluster.key.subset, cluster.labels, node)
+            viewpoint = (cluster.key.subset, cluster.labels, node, cluster.placement)
             entry = known.get(viewpoint)
             if entry is None:
                 self._work["endpoint set"] += 1

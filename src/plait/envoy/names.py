@@ -20,6 +20,8 @@ XDS_CLUSTER: Final = "xds"
 OUTBOUND_SCOPES: Final = "outbound"
 IDENTITY_SECRET: Final = "identity"  # noqa: S105 (a name, not a secret)
 BUNDLE_SECRET: Final = "bundle"  # noqa: S105
+SYSTEM_SECRET: Final = "system"  # noqa: S105
+"""The certificate authorities that the machine's system trusts, for calls to outside."""
 DESTINATION_HEADER: Final = "x-plait-destination"
 DENIED_HEADER: Final = "x-plait-denied-by"
 SHED_HEADER: Final = "x-plait-shed"

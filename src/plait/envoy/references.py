@@ -20,7 +20,7 @@ from google.protobuf import any_pb2
 from plait.envoy import names, types
 from plait.envoy.resource_set import ResourceSet
 
-_LOCAL_SECRETS: Final = (names.IDENTITY_SECRET, names.BUNDLE_SECRET)
+_LOCAL_SECRETS: Final = (names.IDENTITY_SECRET, names.BUNDLE_SECRET, names.SYSTEM_SECRET)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

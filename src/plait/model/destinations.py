@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from plait.model.ids import Origin
 from plait.model.services import Labels
+from plait.model.traffic_policy import TrafficPolicy
 
 OWN = "."
 """In `export_to`: callers of the rule's own namespace."""
@@ -21,6 +22,7 @@ class Subset:
 
     name: str
     labels: Labels = ()
+    policy: TrafficPolicy | None = None
     origin: Origin
 
 
@@ -34,6 +36,7 @@ class DestinationRule:
 
     namespace: str
     host: str
+    policy: TrafficPolicy | None = None
     subsets: tuple[Subset, ...] = ()
     export_to: tuple[str, ...] = ()
     selector: Labels | None = None

@@ -48,3 +48,12 @@ class TlsCertificate:
 
     def __repr__(self) -> str:
         return f"TlsCertificate({self.name})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """What a Secret holds for calls by TLS: whom to trust (PEM), and what to prove oneself by."""
+
+    name: ObjectName
+    authorities: bytes = b""
+    certificate: TlsCertificate | None = None

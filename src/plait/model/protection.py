@@ -32,6 +32,12 @@ class Ejection:
     duration: float = 5.0
     longest: float = 60.0
     max_share: int = 50
+    split: bool = True
+    """Whether failures to connect count apart; if not, they count as server errors and gateway errors."""
+    codes: tuple[int, ...] = ()
+    """The answers that count as server errors, if not 5xx."""
+    at_least_one: bool = False
+    """Whether one endpoint is left out however small that share is, even the only one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

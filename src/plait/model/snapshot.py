@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from plait.model.destinations import NamespaceRules
-from plait.model.gateways import Gateway, TlsCertificate
+from plait.model.gateways import Credential, Gateway, TlsCertificate
 from plait.model.ids import ObjectName
 from plait.model.reach import Reach
 from plait.model.security import AuthorizationPolicy, MutualTlsMode
@@ -126,3 +126,5 @@ class Snapshot:
     serving: Mapping[ObjectName, tuple[str, ...]] = field(default_factory=dict[ObjectName, tuple[str, ...]])
     workload_addresses: tuple[str, ...] = ()
     certificates: Mapping[ObjectName, TlsCertificate] = field(default_factory=dict[ObjectName, TlsCertificate])
+    credentials: Mapping[ObjectName, Credential] = field(default_factory=dict[ObjectName, Credential])
+    """Secrets that DestinationRules name."""

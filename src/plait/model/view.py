@@ -11,10 +11,12 @@ from typing import Final
 from plait.model.gateways import GatewayListener, TlsCertificate
 from plait.model.ids import Identity, ObjectName, Origin
 from plait.model.l4 import L4Rule
+from plait.model.placement import Placement
 from plait.model.protection import DEFAULT, IDLE_TOWARDS_AN_APP, CallerProtection, ServerProtection
 from plait.model.security import AuthorizationPolicy, MutualTlsMode
 from plait.model.services import Capture, Endpoint, Labels, Protocol, Resolution, WorkloadKind
 from plait.model.traffic import ClusterKey, Rule
+from plait.model.traffic_policy import TrafficPolicy
 
 SERVICE_ADDRESSES: Final = "240.240.0.0/16"
 """Where the addresses of services come from that the mesh gives."""
@@ -141,9 +143,13 @@ class OutboundCluster:
     labels: Labels = ()
     """Those of the subset: its endpoints bear them all."""
     missing: bool = False
-    """Whether no rule declares the subset: there is no such cluster, and calls to it are answered 503."""
+    """Whether no rule declares the subset, or its TLS cannot be done: there is no such cluster, calls get 503."""
     rule: Origin | None = None
-    """The DestinationRule, or the subset in it, that the caller follows."""
+    """The DestinationRule, its policy for the port, or the subset in it, that the caller follows."""
+    policy: TrafficPolicy | None = None
+    """How it treats calls to it; limits are in `protection`."""
+    placement: Placement | None = None
+    """Which endpoints it prefers; None where it matters not."""
 
     def takes(self, endpoint: Endpoint) -> bool:
         """Whether an endpoint of the service is in the subset."""

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
@@ -29,16 +30,28 @@ from plait.node.surroundings import Control
 log = logging.getLogger(__name__)
 
 _LEAST_LEFT: Final = 60.0
+_SYSTEM_AUTHORITIES: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+"""Where distributions keep the certificate authorities that they trust."""
 
 
 def secrets(identity: Svid, bundle: bytes) -> dict[str, Entry]:
-    """The SDS secrets of a proxy: its own certificate with key, and whom it trusts."""
+    """The SDS secrets of a proxy: its own certificate with key, whom it trusts, and whom the machine's system does."""
     own = secret_pb2.Secret(name=names.IDENTITY_SECRET)
     own.tls_certificate.certificate_chain.inline_bytes = identity.chain
     own.tls_certificate.private_key.inline_bytes = identity.key
     trust = secret_pb2.Secret(name=names.BUNDLE_SECRET)
     trust.validation_context.trusted_ca.inline_bytes = bundle
-    return {item.name: item for item in (entry_of(own.name, own), entry_of(trust.name, trust))}
+    found = [own, trust]
+    system = next((path for path in _SYSTEM_AUTHORITIES if Path(path).is_file()), "")
+    if system:
+        found.append(secret_pb2.Secret(name=names.SYSTEM_SECRET))
+        found[-1].validation_context.trusted_ca.filename = system
+    return {item.name: entry_of(item.name, item) for item in found}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -154,6 +154,7 @@ class Builder:
             peer_authentications=links.peers.freeze(),
             authorization=links.authorization.freeze(),
             destinations=links.destinations.freeze(),
+            credentials=links.credentials.freeze(),
             sidecars=links.sidecars.freeze(),
             reaches=links.reaches.freeze(),
             gateways=links.gateways.freeze(),

@@ -7,7 +7,7 @@ one: a write that changes no meaning (a status, a moved line) ends there. Linkin
 
 from dataclasses import dataclass, field
 
-from plait.model.gateways import TlsCertificate
+from plait.model.gateways import Credential, TlsCertificate
 from plait.model.ids import ObjectName, Origin
 from plait.model.protection import DEFAULT, Protection
 from plait.model.security import AuthorizationPolicy
@@ -200,6 +200,8 @@ class DeclaredSecret:
     name: ObjectName
     certificate: TlsCertificate | None
     problem: str = ""
+    credential: Credential | None = None
+    """What it holds for calls by TLS, of whatever type it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,11 @@ from dataclasses import replace
 from plait.model.destinations import DestinationRule, NamespaceRules, Rules, Subset
 from plait.model.ids import ObjectName, Origin
 from plait.resources.istio.destination_rule import DestinationRuleSpec
-from plait.snapshot.conditions import Problem
+from plait.resources.istio.destination_rule import Subset as WrittenSubset
+from plait.snapshot.destination_limits import not_done
 from plait.snapshot.destination_table import DeclaredDestinationRule
 from plait.snapshot.names import possible_hosts
+from plait.snapshot.traffic_policies import declared_policy
 from plait.snapshot.workloads import labels_of
 
 WILDCARD = "*"
@@ -26,18 +28,25 @@ def declare_destination_rule(
     rule = DestinationRule(
         namespace=name.namespace,
         host=spec.host.rstrip(".").lower(),
-        subsets=tuple(
-            Subset(name=item.name, labels=labels_of(item.labels), origin=replace(origin, path=f"spec.subsets[{index}]"))
-            for index, item in enumerate(spec.subsets)
-        ),
+        policy=declared_policy(spec.traffic_policy, replace(origin, path="spec.trafficPolicy")),
+        subsets=tuple(_subset(item, replace(origin, path=f"spec.subsets[{i}]")) for i, item in enumerate(spec.subsets)),
         export_to=tuple(sorted(set(spec.export_to))),
         selector=labels_of(selector.match_labels) if selector else None,
         origin=replace(origin, path="spec"),
     )
-    policies = spec.traffic_policy or any(item.traffic_policy for item in spec.subsets)
-    sentence = "trafficPolicy does not act yet in this version of Plait"
-    dropped = (Problem(reason="UnsupportedValue", message=sentence),) if policies else ()
-    return DeclaredDestinationRule(name=name, rule=rule, generation=generation, created=created, dropped=dropped)
+    return DeclaredDestinationRule(
+        name=name,
+        rule=rule,
+        hosts=hosts_meant(rule.host, rule.namespace),
+        generation=generation,
+        created=created,
+        dropped=tuple(not_done(rule, spec)),
+    )
+
+
+def _subset(written: WrittenSubset, origin: Origin) -> Subset:
+    policy = declared_policy(written.traffic_policy, replace(origin, path=f"{origin.path}.trafficPolicy"))
+    return Subset(name=written.name, labels=labels_of(written.labels), policy=policy, origin=origin)
 
 
 def hosts_meant(rule_host: str, namespace: str) -> tuple[str, ...]:
@@ -49,7 +58,7 @@ def rules_of_namespace(declared: Iterable[DeclaredDestinationRule]) -> Namespace
     """The rules of one namespace, merged by host."""
     by_host: dict[str, list[DestinationRule]] = {}
     for item in sorted(declared, key=lambda item: (item.created, item.name)):
-        for host in hosts_meant(item.rule.host, item.rule.namespace):
+        for host in item.hosts:
             by_host.setdefault(host, []).append(item.rule)
     merged = {host: _merged(rules) for host, rules in by_host.items()}
     wildcards = [(host.removeprefix(WILDCARD), rules) for host, rules in merged.items() if host.startswith(WILDCARD)]
@@ -70,4 +79,4 @@ def _merged(rules: Sequence[DestinationRule]) -> Rules:
 
 def _with_subsets(rule: DestinationRule, other: DestinationRule) -> DestinationRule:
     added = tuple(subset for subset in other.subsets if rule.subset(subset.name) is None)
-    return replace(rule, subsets=(*rule.subsets, *added))
+    return replace(rule, policy=rule.policy or other.policy, subsets=(*rule.subsets, *added))

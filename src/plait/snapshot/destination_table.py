@@ -14,6 +14,8 @@ class DeclaredDestinationRule:
 
     name: ObjectName
     rule: DestinationRule
+    hosts: tuple[str, ...]
+    """What its host may stand for; a wildcard stands for itself."""
     generation: int
     created: float
     dropped: tuple[Problem, ...] = ()

@@ -46,6 +46,8 @@ class Dirty:
     """Namespaces whose Sidecars are put in order again."""
     destinations: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     """Namespaces whose DestinationRules are merged again, with the hosts of those that changed."""
+    secrets: set[ObjectName] = field(default_factory=set[ObjectName])
+    """Secrets that came, went or hold something else."""
     addresses: set[str] = field(default_factory=set[str])
     """Workload addresses whose holder is looked up again."""
     virtual: set[ObjectName] = field(default_factory=set[ObjectName])

@@ -60,6 +60,7 @@ class GatewayTable:
             del self.secrets[name]
         else:
             self.secrets[name] = declared
+        dirty.secrets.add(name)
         dirty.gateways.update(self._secrets_of.owners(name))
 
     def put_namespace(self, name: str, labels: Mapping[str, str] | None, dirty: Dirty) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from plait.model.destinations import NamespaceRules
-from plait.model.gateways import Gateway, TlsCertificate
+from plait.model.gateways import Credential, Gateway, TlsCertificate
 from plait.model.ids import ObjectName
 from plait.model.reach import Reach
 from plait.model.services import Endpoint, Service, Workload
@@ -63,6 +63,8 @@ class Links:
         default_factory=Versioned[str, tuple[SelectedPolicy, ...]]
     )
     destinations: Versioned[str, NamespaceRules] = field(default_factory=Versioned[str, NamespaceRules])
+    credentials: Versioned[ObjectName, Credential] = field(default_factory=Versioned[ObjectName, Credential])
+    """Secrets that DestinationRules name."""
     sidecars: Versioned[str, tuple[SelectedReach, ...]] = field(
         default_factory=Versioned[str, tuple[SelectedReach, ...]]
     )

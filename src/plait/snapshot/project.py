@@ -7,38 +7,25 @@ changes often (endpoints, scope keys) is in here.
 """
 
 import ipaddress
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable
 from functools import partial
-from typing import Final
 
 from plait.model.gateways import GatewayListener
 from plait.model.ids import ObjectName
 from plait.model.l4 import L4Rule
-from plait.model.protection import IDLE_TOWARDS_AN_APP
 from plait.model.services import Capture, Resolution, Service, Workload, WorkloadKind
 from plait.model.snapshot import Snapshot
 from plait.model.traffic import ClusterKey, Frontend, Rule
 from plait.model.view import (
     DirectEndpoint,
-    InboundMode,
-    OutboundCluster,
     OutboundFrontend,
-    ServerPort,
     View,
 )
 from plait.snapshot.bounds import Bounds
-from plait.snapshot.destinations import destination_rule
 from plait.snapshot.direct import called_directly, dialled, direct_to_place, direct_to_workload
 from plait.snapshot.inbound import inbound_ports, policies_for, servers_behind, unlisted_port
 from plait.snapshot.names import aliases, workload_of, workloads_named
-from plait.snapshot.services import host_of
-
-IDLE_BETWEEN_SIDECARS: Final = 300.0
-
-
-Servers = Callable[[ClusterKey], tuple[ServerPort, ...]]
-"""How the sidecars behind a cluster treat its port, as far as callers may rely on it already."""
+from plait.snapshot.outbound_clusters import Servers, credentials_of, outbound_clusters
 
 
 def project(
@@ -67,6 +54,7 @@ def _sidecar(snapshot: Snapshot, workload: Workload, demand: frozenset[str], ser
     )
     wanted = {key for frontend in frontends for key in _clusters_of(frontend.rules, frontend.l4_rules)}
     wanted.update(frontend.default for frontend in frontends if not frontend.closed)
+    clusters = outbound_clusters(snapshot, wanted, workload, servers)
     return View(
         name=workload.name,
         identity=workload.identity,
@@ -76,7 +64,8 @@ def _sidecar(snapshot: Snapshot, workload: Workload, demand: frozenset[str], ser
         address=workload.address,
         inbound=inbound_ports(snapshot, workload),
         frontends=frontends,
-        clusters=_clusters(snapshot, wanted, workload, servers),
+        clusters=clusters,
+        certificates=tuple(credentials_of(snapshot, clusters).values()),
         direct=bounds.direct(_direct(snapshot, services, hosts, node=workload.node), services)
         if workload.capture is Capture.TRANSPARENT
         else (),
@@ -131,55 +120,6 @@ def _clusters_of(rules: Iterable[Rule], l4_rules: Iterable[L4Rule]) -> Iterable[
         yield from (mirror.cluster for mirror in rule.mirrors)
 
 
-def _clusters(
-    snapshot: Snapshot, keys: Iterable[ClusterKey], caller: Workload, servers: Servers
-) -> tuple[OutboundCluster, ...]:
-    found = (_cluster(snapshot, key, caller, servers) for key in sorted(keys))
-    return tuple(cluster for cluster in found if cluster is not None)
-
-
-def _cluster(snapshot: Snapshot, key: ClusterKey, caller: Workload, servers: Servers) -> OutboundCluster | None:
-    service = snapshot.services.get(host_of(key.service))
-    port = service.port(key.port) if service else None
-    if service is None or port is None:
-        return None
-    if not service.seen_from(caller.name.namespace):
-        return OutboundCluster(key=key, host=service.host, protocol=port.protocol, missing=True)
-    rule = destination_rule(snapshot, caller, service)
-    subset = rule.subset(key.subset) if rule else None
-    if key.subset and subset is None:
-        return OutboundCluster(key=key, host=service.host, protocol=port.protocol, missing=True)
-    endpoints = snapshot.endpoints.get(key.whole, ())
-    identities = snapshot.identities.get(key.whole, ())
-    behind = servers(key.whole) if port.protocol.is_http and identities else ()
-    cluster = OutboundCluster(
-        key=key,
-        host=service.host,
-        protocol=port.protocol,
-        resolution=service.resolution,
-        identities=identities,
-        mixed=bool(identities) and any(not item.identity for item in endpoints),
-        idle_timeout=_idle_timeout(behind, service.protection.callers.idle_timeout),
-        servers=behind,
-        tells_caller=service.tells_caller,
-        protection=service.protection.callers,
-        labels=subset.labels if subset else (),
-        rule=subset.origin if subset else rule.origin if rule else None,
-    )
-    if service.resolution.is_named:
-        found = tuple((item.address, item.port) for item in endpoints if cluster.takes(item))
-        return replace(cluster, endpoints=found)
-    return cluster
-
-
-def _idle_timeout(servers: Sequence[ServerPort], towards_the_app: float | None) -> float:
-    """Seconds that an idle connection is kept: short where the app itself is at its other end, see `InboundPort`."""
-    between_sidecars = servers and all(server.mode is InboundMode.HTTP for server in servers)
-    if between_sidecars:
-        return IDLE_BETWEEN_SIDECARS
-    return IDLE_TOWARDS_AN_APP if towards_the_app is None else towards_the_app
-
-
 def _direct(
     snapshot: Snapshot, services: Iterable[Service], hosts: Iterable[str], *, node: str
 ) -> tuple[DirectEndpoint, ...]:
@@ -208,6 +148,9 @@ def _gateway(snapshot: Snapshot, workload: Workload, servers: Servers) -> View:
     listeners: tuple[GatewayListener, ...] = gateway.listeners if gateway else ()
     wanted = {key for listener in listeners for key in _clusters_of(listener.rules, listener.l4_rules)}
     certificates = dict.fromkeys(name for listener in listeners for name in listener.certificates)
+    clusters = outbound_clusters(snapshot, wanted, workload, servers)
+    proving = credentials_of(snapshot, clusters)
+    served = {name: snapshot.certificates[name] for name in certificates if name in snapshot.certificates}
     return View(
         name=workload.name,
         identity=workload.identity,
@@ -215,11 +158,11 @@ def _gateway(snapshot: Snapshot, workload: Workload, servers: Servers) -> View:
         capture=workload.capture,
         node=workload.node,
         address=workload.address,
-        clusters=_clusters(snapshot, wanted, workload, servers),
+        clusters=clusters,
         listeners=listeners,
         gateway=workload.gateway,
         gateway_ports=workload.gateway_ports,
-        certificates=tuple(snapshot.certificates[name] for name in certificates if name in snapshot.certificates),
+        certificates=tuple({**proving, **served}.values()),
         policies=policies_for(snapshot, workload),
         publish=workload.publish,
         outbound_port=workload.outbound_port,

@@ -10,7 +10,7 @@ from plait.snapshot.declared import DeclaredEntry, DeclaredPort, DeclaredService
 from plait.snapshot.declared_routes import DeclaredRoute, ParentRef
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.gateways import class_status
-from plait.snapshot.link_destinations import DESTINATION_RULE
+from plait.snapshot.link_destinations import DESTINATION_RULE, note_destination_conditions
 from plait.snapshot.link_policies import AUTHORIZATION_POLICY, PEER_AUTHENTICATION
 from plait.snapshot.link_sidecars import SIDECAR
 from plait.snapshot.links import Stage
@@ -45,6 +45,7 @@ def write_statuses(stage: Stage, dirty: Dirty) -> None:
     for name in dirty.virtual:
         virtual = tables.virtual_services.find(name)
         statuses.put((VIRTUAL_SERVICE, name), virtual_service_status(stage, virtual) if virtual else None)
+    note_destination_conditions(stage, dirty)
     _write_policies(stage, dirty)
 
 

@@ -82,12 +82,12 @@ def of_server(protection: ServerProtection, protocol: Protocol) -> circuit_break
 def ejection(settings: Ejection) -> outlier_detection_pb2.OutlierDetection:
     """When endpoints are left out; what is not mentioned is off."""
     message = outlier_detection_pb2.OutlierDetection(
-        split_external_local_origin_errors=True,
+        split_external_local_origin_errors=settings.split,
         interval=proto.seconds(settings.interval),
         base_ejection_time=proto.seconds(settings.duration),
         max_ejection_time=proto.seconds(settings.longest),
         max_ejection_percent=proto.number(settings.max_share),
-        always_eject_one_host=proto.false(),
+        always_eject_one_host=proto.true() if settings.at_least_one else proto.false(),
         enforcing_success_rate=proto.number(0),
         enforcing_local_origin_success_rate=proto.number(0),
         enforcing_failure_percentage=proto.number(0),

@@ -74,11 +74,15 @@ class Cluster:
             ) from None
         await self._joint.take()
 
-    async def settle(self, authority: CertificateAuthority) -> EtcdStore:
-        """Put in common what is new here, follow what becomes of it, and open the store."""
-        while not await self._joint.put():
-            self._joint.adopt()
-            authority.reload()
+    async def put(self) -> bool:
+        """Put in common what is new here; False if another control was quicker, whose is taken then."""
+        if await self._joint.put():
+            return True
+        self._joint.adopt()
+        return False
+
+    async def open(self, authority: CertificateAuthority) -> EtcdStore:
+        """Open the store, and follow from now on what becomes of the authority."""
         self._authority = authority
         authority.changed.append(self._work.set)
         self.attendance.changed.append(self._work.set)
@@ -135,8 +139,7 @@ class Cluster:
         if authority is None:
             return
         try:
-            while not await self._joint.put():
-                self._joint.adopt()
+            while not await self.put():
                 authority.reload()
         except PlaitError as error:
             log.warning("the authority's change is not shared with other controls yet: %s", error)

@@ -104,4 +104,7 @@ class JointSecrets:
             path = self._state.control / name
             if not path.exists() or path.read_text() != files[name]:
                 write_private(path, files[name].encode())
+        for path in self._paths():
+            if str(path.relative_to(self._state.control)) not in files:
+                path.unlink()
         write_private(self._state.control / _MARK, json.dumps({"mesh": mesh}).encode())

@@ -23,7 +23,7 @@ from plait.controlplane.cluster import Cluster, joining
 from plait.controlplane.everywhere import Everywhere
 from plait.controlplane.extensions import add_extensions
 from plait.controlplane.memory import keep_trimmed
-from plait.controlplane.mesh import settled_mesh
+from plait.controlplane.mesh import Mesh, settled_mesh
 from plait.controlplane.metrics import MeshCollector, serve_metrics
 from plait.controlplane.operations import add_operation_routes
 from plait.controlplane.parts import Control
@@ -33,7 +33,7 @@ from plait.controlplane.settings import ControlSettings
 from plait.controlplane.state import StateDirectory
 from plait.controlplane.views import Views
 from plait.errors import PlaitError, RefusedError
-from plait.identity.authority import open_authority
+from plait.identity.authority import CertificateAuthority, open_authority
 from plait.store.sqlite import SqliteStore
 from plait.store.store import KeptStore
 
@@ -55,11 +55,10 @@ async def serve(settings: ControlSettings) -> None:
 
 
 async def _serve(settings: ControlSettings, state: StateDirectory, cluster: Cluster | None) -> None:
-    mesh = settled_mesh(state, settings)
-    given = (settings.ca_cert, settings.ca_key) if settings.ca_cert and settings.ca_key else None
-    authority = open_authority(state.authority, mesh.trust_domain, given=given)
-    state.owner_token()
-    store: KeptStore = await cluster.settle(authority) if cluster else SqliteStore.open(state.database)
+    mesh, authority = _settled(state, settings)
+    while cluster is not None and not await cluster.put():
+        mesh, authority = _settled(state, settings)
+    store: KeptStore = await cluster.open(authority) if cluster else SqliteStore.open(state.database)
     backup.sweep(state)
     control = Control(state, store, authority, mesh, leaf_life=settings.leaf_ttl, cluster=cluster)
     await seed(store, control.admission.finish, strict=not settings.permissive)
@@ -79,6 +78,8 @@ async def _serve(settings: ControlSettings, state: StateDirectory, cluster: Clus
     try:
         if cluster is not None:
             host = outside[0] if outside else LOOPBACK
+            if outside is None:
+                log.warning("other controls reach this one on this machine only: add --listen ADDRESS")
             await cluster.attend(f"{host}:{control.access.ads_port}", lambda: tls_identity(control))
         await _serve_api(control, views, everywhere, outside)
     finally:
@@ -86,6 +87,14 @@ async def _serve(settings: ControlSettings, state: StateDirectory, cluster: Clus
             await server.close(0.2)
         if cluster is None:
             await store.close()
+
+
+def _settled(state: StateDirectory, settings: ControlSettings) -> tuple[Mesh, CertificateAuthority]:
+    """What the state directory holds of the mesh beside its objects; made at first use."""
+    mesh = settled_mesh(state, settings)
+    given = (settings.ca_cert, settings.ca_key) if settings.ca_cert and settings.ca_key else None
+    state.owner_token()
+    return mesh, open_authority(state.authority, mesh.trust_domain, given=given)
 
 
 async def _serve_ads(control: Control, everywhere: Everywhere, outside: tuple[str, int] | None) -> list[GrpcServer]:

@@ -38,8 +38,8 @@ STREAMS: Final = {
     "slow": {"url": "http://web/slow/1.0", "workers": 4},
 }
 SERVERS: Final = {"one-1": "one", "two-1": "two", "one-2": "one", "two-2": "two"}
-LEAF_TTL: Final = "433s"
-"""Leaves are backdated by 5 minutes and renewed at 40 to 50 % of their life: on average 30 s after they were issued."""
+LEAF_TTL: Final = "67s"
+"""Leaves are renewed at 40 to 50 % of their life: on average 30 s after they were issued."""
 TAKEN_WITHIN: Final = 60.0
 WARM_UP: Final = 10.0
 

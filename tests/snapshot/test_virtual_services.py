@@ -107,6 +107,8 @@ def test_gateway_api_decides_alone():
     assert names(builder.snapshot) == ["route/rules[0]"]
     assert status(builder)["Accepted"] == ("False", "Overruled")
     assert "HTTPRoute default/route" in message(builder, "Accepted")
+    (parent,) = builder.statuses["HTTPRoute", name_of("route")].parents
+    assert "VirtualService default/vs has no effect there" in parent.conditions[0].message
     builder.update([], [key_of(route)])
     assert names(builder.snapshot) == ["vs/http[0]"]
     assert status(builder)["Accepted"] == ("True", "Accepted")

@@ -45,9 +45,19 @@ def tell_route(outcome: Outcome, story: Story, rule: schemas.Source | None) -> N
         shares = ", ".join(name if only else f"{name} {weight}" for name, weight in outcome.clusters.items())
         does = f"sends it to {shares}" if shares else (outcome.action.location or f"answers {outcome.status}")
         story.tell("route", f"{outcome.route} {does}", resource=outcome.route_configuration, source=rule)
+    faults = _faults(outcome)
+    if faults:
+        story.tell("fault", f"on purpose, {' and '.join(faults)}")
     if outcome.action.mirrors:
         copies = ", ".join(f"{share:.0%} to {name}" for name, share in outcome.action.mirrors)
         story.tell("mirror", f"copies go out: {copies}")
+
+
+def _faults(outcome: Outcome) -> list[str]:
+    """What a rule does to requests on purpose."""
+    (wait, waiting), (status, failing) = outcome.action.delay, outcome.action.abort
+    found = [f"{waiting * 100:g} % of requests wait {wait:g} s"] if waiting and wait else []
+    return [*found, f"{failing * 100:g} % are answered {status}"] if failing else found
 
 
 def verdict_of(outcome: Outcome) -> tuple[Verdict, str, int | None]:

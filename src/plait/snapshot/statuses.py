@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from plait.model.ids import ObjectName
 from plait.model.snapshot import Condition, ParentStatus, Status
 from plait.snapshot.attach import GATEWAY_GROUP, is_gateway, is_service, service_problem, takes
-from plait.snapshot.conditions import ACCEPTED, RESOLVED_REFS, Problem, checked, partially_invalid
+from plait.snapshot.conditions import ACCEPTED, RESOLVED_REFS, Problem, checked, holds, partially_invalid
 from plait.snapshot.declared import DeclaredEntry, DeclaredPort, DeclaredService
 from plait.snapshot.declared_routes import DeclaredRoute, ParentRef
 from plait.snapshot.dirty import Dirty
@@ -15,8 +15,9 @@ from plait.snapshot.link_policies import AUTHORIZATION_POLICY, PEER_AUTHENTICATI
 from plait.snapshot.link_sidecars import SIDECAR
 from plait.snapshot.links import Stage
 from plait.snapshot.routes import ResolvedRoute
+from plait.snapshot.services import service_host
 from plait.snapshot.virtual_services import KIND as VIRTUAL_SERVICE
-from plait.snapshot.virtual_statuses import virtual_service_status
+from plait.snapshot.virtual_statuses import overruled_at, virtual_service_status
 
 GATEWAY = "Gateway"
 GATEWAY_CLASS = "GatewayClass"
@@ -80,7 +81,7 @@ def _route_status(stage: Stage, route: DeclaredRoute) -> Status:
 def _conditions(stage: Stage, route: DeclaredRoute, parent: ParentRef) -> tuple[Condition, ...]:
     links = stage.links
     if is_service(parent.reference):
-        return _at(links.mesh_routes.get(route.key), _service_problem(stage, route, parent))
+        return _at_service(stage, route, parent)
     if is_gateway(parent.reference):
         linked = links.linked_gateways.get(parent.name)
         if linked is not None:
@@ -95,6 +96,16 @@ def _conditions(stage: Stage, route: DeclaredRoute, parent: ParentRef) -> tuple[
     remedy = 'write group: "" with it' if parent.kind == "Service" else "name a Service or a Gateway"
     sentence = f"{kind} {parent.name} cannot be a parent; {remedy}"
     return (checked(ACCEPTED, (Problem(reason="NoMatchingParent", message=sentence),)),)
+
+
+def _at_service(stage: Stage, route: DeclaredRoute, parent: ParentRef) -> tuple[Condition, ...]:
+    problem = _service_problem(stage, route, parent)
+    conditions = _at(stage.links.mesh_routes.get(route.key), problem)
+    overruled = overruled_at(stage, service_host(parent.name)) if conditions and not problem else ""
+    if not overruled or conditions[0].status != "True" or route.name.namespace != parent.name.namespace:
+        return conditions
+    told = holds(ACCEPTED, f"decides alone at Service {parent.name}; VirtualService {overruled} has no effect there")
+    return told, *conditions[1:]
 
 
 def _service_problem(stage: Stage, route: DeclaredRoute, parent: ParentRef) -> Problem | None:

@@ -90,6 +90,12 @@ def _gateway_api(stage: Stage, declared: DeclaredVirtualService, service: Declar
     return f"{own[0].kind.value} {own[0].name}" if own and ports and decided else ""
 
 
+def overruled_at(stage: Stage, host: str) -> str:
+    """The VirtualServices that name a host exactly and have no effect where a route decides alone; empty for none."""
+    found = stage.tables.virtual_services.for_host(host)
+    return ", ".join(str(item.name) for item in found if host in item.all_hosts and MESH in item.gateways)
+
+
 def _older(stage: Stage, declared: DeclaredVirtualService, host: str) -> str:
     """The older VirtualService that names the same host exactly and is seen by all who would see this one."""
     for other in stage.tables.virtual_services.for_host(host):

@@ -38,7 +38,7 @@ def test_generated_pages_are_up_to_date():
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.model], ids=str)
 def test_kind_has_a_page_with_an_example(kind: Kind):
     """Every kind that is checked has a page; every kind that acts shows an example there."""
-    text = _read(f"kinds/{kind.kind.lower()}.md")
+    text = _read(f"kinds/{kind.page}.md")
     assert f"kind: {kind.kind}\n" in text or not kind.effective
 
 

@@ -35,7 +35,7 @@ def _stem(name: str) -> str:
 def _kinds() -> list[list[str]]:
     return [
         [
-            f"[{kind.kind}](kinds/{kind.kind.lower()}.md)",
+            f"[{kind.kind}](kinds/{kind.page}.md)",
             kind.group or "(core)",
             "acts on it" if kind.effective else "checks and stores it",
         ]

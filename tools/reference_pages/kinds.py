@@ -13,7 +13,7 @@ _COMMON = frozenset({"ObjectMeta", "OwnerReference"})
 
 def pages() -> dict[str, str]:
     """Pages below kinds/."""
-    made = {f"kinds/{kind.kind.lower()}.md": _page(kind) for kind in KINDS if kind.model}
+    made = {f"kinds/{kind.page}.md": _page(kind) for kind in KINDS if kind.model}
     made["kinds/stored.md"] = _stored()
     made["kinds/metadata.md"] = _metadata()
     return made
@@ -22,7 +22,7 @@ def pages() -> dict[str, str]:
 def _page(kind: Kind) -> str:
     assert kind.model is not None  # noqa: S101
     schema = kind.model.model_json_schema(by_alias=True)
-    note = NOTES / f"{kind.kind.lower()}.md"
+    note = NOTES / f"{kind.page}.md"
     written = note.read_text(encoding="utf-8") if note.is_file() else ""
     summary = kind.model.__doc__ or ""
     return page(

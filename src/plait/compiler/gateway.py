@@ -34,7 +34,7 @@ _MAX_STREAMS: Final = 100
 def _ports(view: View) -> dict[int, list[GatewayListener]]:
     ports: dict[int, list[GatewayListener]] = {}
     for item in view.listeners:
-        if not item.tls or item.certificates:
+        if not item.tls or item.certificates or item.terms.mesh:
             ports.setdefault(item.port, []).append(item)
     return dict(sorted(ports.items()))
 
@@ -72,7 +72,7 @@ def _secure(view: View, item: GatewayListener) -> Chain:
     return Chain(
         name=item.name,
         filter_chain_match=match,
-        transport_socket=tls.from_outside(certificates),
+        transport_socket=tls.from_outside(certificates, terms=item.terms, trust_domain=view.identity.trust_domain),
         filters=[_requests(view, names.gateway_route(item.port, item.name))],
     )
 
@@ -145,11 +145,13 @@ def _hosts(items: Sequence[GatewayListener]) -> Iterator[tuple[str, GatewayListe
 
 def _rules(host: str, item: GatewayListener) -> list[Rule]:
     """The rules for a hostname, those of more specific hostnames first, else as they were ordered."""
-    return [rule for _, rule in sorted(_ranked(host, item.rules), key=lambda pair: pair[0], reverse=True)]
+    own = item.hostname if item.separate_hosts else ""
+    ranked = sorted(_ranked(host, item.rules, own), key=lambda pair: pair[0], reverse=True)
+    return [rule for rank, rule in ranked if not item.separate_hosts or rank == ranked[0][0]]
 
 
-def _ranked(host: str, rules: Iterable[Rule]) -> Iterator[tuple[tuple[int, int], Rule]]:
+def _ranked(host: str, rules: Iterable[Rule], hostname: str) -> Iterator[tuple[tuple[int, int], Rule]]:
     for rule in rules:
-        matching = [specificity(pattern) for pattern in rule.hostnames or ("",) if covers(pattern, host)]
+        matching = [specificity(pattern) for pattern in rule.hostnames or (hostname,) if covers(pattern, host)]
         if matching:
             yield max(matching), rule

@@ -28,17 +28,18 @@ def chains(view: View, item: GatewayListener) -> Iterator[Chain]:
     for chain in connections.chains(rules or (L4Rule(name="no route"),), known, log):
         chain.name = f"{item.name}/{chain.name}"
         if item.protocol is Protocol.TLS:
-            _secure(chain, item)
+            _secure(chain, item, view.identity.trust_domain)
         filters = [*asked, *chain.filters]
         del chain.filters[:]
         chain.filters.extend(filters)
         yield chain
 
 
-def _secure(chain: Chain, item: GatewayListener) -> None:
+def _secure(chain: Chain, item: GatewayListener, trust_domain: str) -> None:
     chain.filter_chain_match.transport_protocol = "tls"
     if not chain.filter_chain_match.server_names and item.hostname:
         chain.filter_chain_match.server_names.append(item.hostname)
     if item.tls:
         certificates = [names.gateway_secret(name.namespace, name.name) for name in item.certificates]
-        chain.transport_socket.CopyFrom(tls.from_outside(certificates, alpn=()))
+        ended = tls.from_outside(certificates, alpn=(), terms=item.terms, trust_domain=trust_domain)
+        chain.transport_socket.CopyFrom(ended)

@@ -8,6 +8,7 @@ clients offer both and follow.
 
 import ipaddress
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from envoy.config.core.v3 import base_pb2, proxy_protocol_pb2
 from envoy.extensions.transport_sockets.proxy_protocol.v3 import upstream_proxy_protocol_pb2
@@ -16,7 +17,16 @@ from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tl
 from envoy.type.matcher.v3 import string_pb2
 
 from plait.envoy import names, proto
+from plait.model.gateways import ClientCertificates, TlsTerms
 from plait.model.traffic_policy import UpstreamTls
+
+USUAL_TERMS: Final = TlsTerms()
+_VERSIONS: Final = (
+    common_pb2.TlsParameters.TLSv1_0,
+    common_pb2.TlsParameters.TLSv1_1,
+    common_pb2.TlsParameters.TLSv1_2,
+    common_pb2.TlsParameters.TLSv1_3,
+)
 
 
 def _secret(name: str) -> secret_pb2.SdsSecretConfig:
@@ -64,17 +74,43 @@ def from_clients(trust_domain: str, alpn: Sequence[str]) -> base_pb2.TransportSo
     )
 
 
-def from_outside(certificates: Iterable[str], *, alpn: Sequence[str] = ("h2", "http/1.1")) -> base_pb2.TransportSocket:
-    """A gateway's TLS: it proves itself by these secrets and asks its clients for nothing."""
+def from_outside(
+    certificates: Iterable[str],
+    *,
+    alpn: Sequence[str] = ("h2", "http/1.1"),
+    terms: TlsTerms = USUAL_TERMS,
+    trust_domain: str = "",
+) -> base_pb2.TransportSocket:
+    """A gateway's TLS: it proves itself by these secrets, and asks its clients for what the terms say."""
+    if terms.mesh:
+        return from_clients(trust_domain, alpn)
     context = tls_pb2.CommonTlsContext(
         tls_params=common_pb2.TlsParameters(
-            tls_minimum_protocol_version=common_pb2.TlsParameters.TLSv1_2,
-            tls_maximum_protocol_version=common_pb2.TlsParameters.TLSv1_3,
+            tls_minimum_protocol_version=_VERSIONS[terms.oldest],
+            tls_maximum_protocol_version=_VERSIONS[terms.newest],
+            cipher_suites=terms.ciphers,
         ),
         tls_certificate_sds_secret_configs=[_secret(name) for name in certificates],
         alpn_protocols=alpn,
     )
-    return _socket(tls_pb2.DownstreamTlsContext(common_tls_context=context))
+    message = tls_pb2.DownstreamTlsContext(common_tls_context=context)
+    if terms.clients is not ClientCertificates.UNASKED:
+        message.common_tls_context.validation_context.CopyFrom(_of_clients(terms))
+    if terms.clients is ClientCertificates.REQUIRED:
+        message.require_client_certificate.CopyFrom(proto.true())
+    return _socket(message)
+
+
+def _of_clients(terms: TlsTerms) -> common_pb2.CertificateValidationContext:
+    subject = common_pb2.SubjectAltNameMatcher
+    return common_pb2.CertificateValidationContext(
+        trusted_ca=base_pb2.DataSource(inline_bytes=terms.authorities),
+        match_typed_subject_alt_names=[
+            subject(san_type=_san_type(name), matcher=string_pb2.StringMatcher(exact=name)) for name in terms.names
+        ],
+        verify_certificate_spki=terms.keys,
+        verify_certificate_hash=terms.hashes,
+    )
 
 
 def to_outside(tls: UpstreamTls, host: str, *, http2: bool | None) -> base_pb2.TransportSocket:

@@ -160,4 +160,5 @@ class StatusWriter:
 
 def _key(status: Status) -> ObjectKey:
     kind = find(status.kind)
-    return Objects.key(kind.group if kind else "", status.kind, status.name.namespace, status.name.name)
+    group, word = (kind.group, kind.kind) if kind else ("", status.kind)
+    return Objects.key(group, word, status.name.namespace, status.name.name)

@@ -1,11 +1,39 @@
 """Gateways: proxies at the edge, with listeners of their own."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from plait.model.ids import ObjectName, Origin
 from plait.model.l4 import L4Rule
 from plait.model.services import Protocol
 from plait.model.traffic import Rule
+
+
+class ClientCertificates(StrEnum):
+    """Whether a gateway's clients prove who they are by certificates."""
+
+    UNASKED = "unasked"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsTerms:
+    """How TLS is spoken at a listener: versions as numbers of TLS 1.x, ciphers in OpenSSL's words.
+
+    `authorities` (PEM) are what clients' certificates are checked against; of `names` they must have one, of `keys` and
+    `hashes` too. With `mesh` both sides prove identities of the mesh.
+    """
+
+    oldest: int = 2
+    newest: int = 3
+    ciphers: tuple[str, ...] = ()
+    clients: ClientCertificates = ClientCertificates.UNASKED
+    authorities: bytes = b""
+    names: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    hashes: tuple[str, ...] = ()
+    mesh: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +54,9 @@ class GatewayListener:
     rules: tuple[Rule, ...] = ()
     l4_rules: tuple[L4Rule, ...] = ()
     attached_routes: int = 0
+    terms: TlsTerms = TlsTerms()
+    separate_hosts: bool = False
+    """Whether a request gets only the rules of the most specific host (Istio), not those of wider ones after them."""
     origin: Origin | None = None
 
 

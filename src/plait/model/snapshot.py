@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from plait.model.destinations import NamespaceRules
-from plait.model.gateways import Credential, Gateway, TlsCertificate
+from plait.model.gateways import Credential, Gateway, GatewayListener, TlsCertificate
 from plait.model.ids import ObjectName
 from plait.model.reach import Reach
 from plait.model.security import AuthorizationPolicy, MutualTlsMode
@@ -93,6 +93,7 @@ class Snapshot:
     `frontends` by (host, port); `endpoints` by cluster;
     `identities` by cluster, the SPIFFE IDs of its endpoints.
     `behind` the workloads of the mesh behind a cluster, ready or not, and the port of each.
+    `edges` are the listeners that Istio's Gateways give to a gateway's proxy.
     `addresses` gives the workload that has an address of its own; `serving` the hosts of the services that a workload
     is behind; `workload_addresses` are the CIDR ranges of workloads' own addresses. `destinations` are DestinationRules
     and `sidecars` Sidecars by namespace, those that are asked first in front; `reaches` is what they let each workload
@@ -125,6 +126,9 @@ class Snapshot:
     addresses: Mapping[str, ObjectName] = field(default_factory=dict[str, ObjectName])
     serving: Mapping[ObjectName, tuple[str, ...]] = field(default_factory=dict[ObjectName, tuple[str, ...]])
     workload_addresses: tuple[str, ...] = ()
+    edges: Mapping[ObjectName, tuple[GatewayListener, ...]] = field(
+        default_factory=dict[ObjectName, tuple[GatewayListener, ...]]
+    )
     certificates: Mapping[ObjectName, TlsCertificate] = field(default_factory=dict[ObjectName, TlsCertificate])
     credentials: Mapping[ObjectName, Credential] = field(default_factory=dict[ObjectName, Credential])
     """Secrets that DestinationRules name."""

@@ -15,6 +15,7 @@ from plait.resources.gateway_api.l4_routes import TCPRoute, TLSRoute
 from plait.resources.gateway_api.reference_grant import ReferenceGrant
 from plait.resources.istio.authorization_policy import AuthorizationPolicy
 from plait.resources.istio.destination_rule import DestinationRule
+from plait.resources.istio.gateway import Gateway as IstioGateway
 from plait.resources.istio.peer_authentication import PeerAuthentication
 from plait.resources.istio.service_entry import ServiceEntry
 from plait.resources.istio.sidecar import Sidecar
@@ -222,6 +223,16 @@ ISTIO_KINDS = (
             Column(name="Resolution", path=".spec.resolution", description="NONE, STATIC, DNS, ..."),
             AGE,
         ),
+    ),
+    Kind(
+        group=NETWORKING,
+        versions=("v1", "v1beta1", "v1alpha3"),
+        kind="Gateway",
+        plural="gateways",
+        short_names=("gw",),
+        model=IstioGateway,
+        categories=("istio-io", "networking-istio-io"),
+        columns=(Column(name="Hosts", path=".spec.servers[*].hosts"), AGE),
     ),
     Kind(
         group=NETWORKING,

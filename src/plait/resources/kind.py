@@ -1,6 +1,7 @@
 """What is known of a kind: its names, versions, scope, model and table columns."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from plait.resources.meta import KubernetesObject
 
@@ -15,6 +16,9 @@ class Column:
     type: str = "string"
     description: str = ""
     priority: int = 0
+
+
+_TWIN: Final = ("networking.istio.io", "Gateway")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,11 @@ class Kind:
     def api_version(self) -> str:
         """Group and preferred version as `apiVersion` writes them."""
         return f"{self.group}/{self.versions[0]}" if self.group else self.versions[0]
+
+    @property
+    def page(self) -> str:
+        """The name of its page in the reference; Istio's Gateway shares its kind's name with another."""
+        return "istio-gateway" if (self.group, self.kind) == _TWIN else self.kind.lower()
 
     def __str__(self) -> str:
         return f"{self.kind}.{self.group}" if self.group else self.kind

@@ -31,7 +31,6 @@ rbac.authorization.k8s.io v1 Role roles
 rbac.authorization.k8s.io v1 RoleBinding rolebindings
 gateway.networking.k8s.io v1 ListenerSet listenersets lset
 gateway.networking.k8s.io v1 UDPRoute udproutes
-networking.istio.io v1 Gateway gateways gw
 networking.istio.io v1 WorkloadGroup workloadgroups wg
 networking.istio.io v1beta1 ProxyConfig proxyconfigs
 networking.istio.io v1alpha3 EnvoyFilter envoyfilters

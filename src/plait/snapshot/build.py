@@ -27,6 +27,7 @@ from plait.snapshot.dirty import Dirty
 from plait.snapshot.follow import follow_routes, follow_services, follow_workloads
 from plait.snapshot.follow_security import follow_security
 from plait.snapshot.link_destinations import link_destinations
+from plait.snapshot.link_edges import link_edges
 from plait.snapshot.link_gateways import link_gateways
 from plait.snapshot.link_policies import link_policies
 from plait.snapshot.link_routes import link_frontends, resolve_routes
@@ -96,6 +97,7 @@ class Builder:
         link_services(stage, dirty)
         link_frontends(stage, dirty)
         link_gateways(stage, dirty)
+        link_edges(stage, dirty)
         write_statuses(stage, dirty)
         write_service_statuses(stage, dirty)
         return self._built(stage, dirty)
@@ -158,6 +160,7 @@ class Builder:
             sidecars=links.sidecars.freeze(),
             reaches=links.reaches.freeze(),
             gateways=links.gateways.freeze(),
+            edges=links.edges.freeze(),
             addresses=links.addresses.freeze(),
             serving=links.serving.freeze(),
             certificates=links.certificates.freeze(),

@@ -54,6 +54,8 @@ class Dirty:
     """VirtualServices whose rules are linked and whose status is written again."""
     virtual_hosts: set[str] = field(default_factory=set[str])
     """Hosts and wildcards of VirtualServices whose frontends are put together again."""
+    edges: set[ObjectName] = field(default_factory=set[ObjectName])
+    """Istio's Gateways that came, went or changed, or whose Secrets did."""
     ranges: bool = False
     """Whether the address ranges of machines changed."""
 

@@ -26,7 +26,7 @@ def link_gateways(stage: Stage, dirty: Dirty) -> None:
         links.linked_gateways[name] = linked
         links.gateways.put(name, linked.gateway)
     if dirty.gateways:
-        _link_certificates(stage)
+        link_certificates(stage)
 
 
 def _lookup(stage: Stage, gateway: DeclaredGateway) -> GatewayLookup:
@@ -42,9 +42,10 @@ def _lookup(stage: Stage, gateway: DeclaredGateway) -> GatewayLookup:
     )
 
 
-def _link_certificates(stage: Stage) -> None:
+def link_certificates(stage: Stage) -> None:
+    """Hold the certificates that any gateway proves itself by, and no others."""
     links = stage.links
-    wanted: dict[ObjectName, TlsCertificate] = {}
+    wanted: dict[ObjectName, TlsCertificate] = dict(links.edge_certificates)
     for linked in links.linked_gateways.values():
         wanted.update(linked.certificates)
     for name in links.certificates.values().keys() | wanted.keys():

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from plait.model.destinations import NamespaceRules
-from plait.model.gateways import Credential, Gateway, TlsCertificate
+from plait.model.gateways import Credential, Gateway, GatewayListener, TlsCertificate
 from plait.model.ids import ObjectName
 from plait.model.reach import Reach
 from plait.model.services import Endpoint, Service, Workload
@@ -55,6 +55,10 @@ class Links:
     )
     frontends: Versioned[tuple[str, int], Frontend] = field(default_factory=Versioned[tuple[str, int], Frontend])
     gateways: Versioned[ObjectName, Gateway] = field(default_factory=Versioned[ObjectName, Gateway])
+    edges: Versioned[ObjectName, tuple[GatewayListener, ...]] = field(
+        default_factory=Versioned[ObjectName, tuple[GatewayListener, ...]]
+    )
+    edge_certificates: dict[ObjectName, TlsCertificate] = field(default_factory=dict[ObjectName, TlsCertificate])
     certificates: Versioned[ObjectName, TlsCertificate] = field(default_factory=Versioned[ObjectName, TlsCertificate])
     peers: Versioned[str, tuple[PeerAuthentication, ...]] = field(
         default_factory=Versioned[str, tuple[PeerAuthentication, ...]]

@@ -145,7 +145,8 @@ def _direct(
 
 def _gateway(snapshot: Snapshot, workload: Workload, servers: Servers) -> View:
     gateway = snapshot.gateways.get(workload.gateway) if workload.gateway else None
-    listeners: tuple[GatewayListener, ...] = gateway.listeners if gateway else ()
+    own: tuple[GatewayListener, ...] = gateway.listeners if gateway else ()
+    listeners = own + snapshot.edges.get(workload.name, ())
     wanted = {key for listener in listeners for key in _clusters_of(listener.rules, listener.l4_rules)}
     certificates = dict.fromkeys(name for listener in listeners for name in listener.certificates)
     clusters = outbound_clusters(snapshot, wanted, workload, servers)

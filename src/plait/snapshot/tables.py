@@ -22,6 +22,8 @@ from plait.snapshot.declared_routes import DeclaredRoute, RouteKind
 from plait.snapshot.destination_rules import declare_destination_rule
 from plait.snapshot.destination_table import DestinationTable
 from plait.snapshot.dirty import Dirty
+from plait.snapshot.edge_table import EdgeTable
+from plait.snapshot.edges import declare_edge
 from plait.snapshot.endpoints import SERVICE_LABEL, declare_slice
 from plait.snapshot.gateway_objects import declare_class, declare_gateway, declare_grant
 from plait.snapshot.gateway_table import GatewayTable
@@ -67,6 +69,7 @@ class Tables:
         self.gateways = GatewayTable()
         self.policies = PolicyTable()
         self.sidecars = SidecarTable()
+        self.edges = EdgeTable()
         self.destinations = DestinationTable()
         self.virtual_services = VirtualServiceTable()
         self._kinds: Mapping[tuple[str, str], _Put] = {
@@ -78,6 +81,7 @@ class Tables:
             (NETWORKING, "WorkloadEntry"): self._workload,
             (NETWORKING, "ServiceEntry"): self._entry,
             (NETWORKING, "Sidecar"): self._sidecar,
+            (NETWORKING, "Gateway"): self._edge,
             (NETWORKING, "DestinationRule"): self._destination_rule,
             (NETWORKING, "VirtualService"): self._virtual_service,
             (SECURITY, "PeerAuthentication"): self._peer,
@@ -129,6 +133,9 @@ class Tables:
         )
         self.sidecars.put(name, declared, dirty)
 
+    def _edge(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
+        self.edges.put(name, declare_edge(resource, resource.spec) if resource else None, dirty)
+
     def _destination_rule(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
         declared = resource and declare_destination_rule(
             name, resource.spec, generation=resource.generation, created=resource.created, origin=resource.origin()
@@ -165,6 +172,7 @@ class Tables:
         document = resource.object if resource else None
         declared = declare_secret(name, document) if isinstance(document, Secret) else None
         self.gateways.put_secret(name, declared, dirty)
+        self.edges.note_secret(name, dirty)
 
     def _peer(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
         declared = resource and declare_peer_authentication(

@@ -44,7 +44,7 @@ def declare_workload(
             address=spec.address,
             machine_address=notes.get("machine-address", ""),
             identity=identity,
-            labels=labels_of({**labels, **spec.labels}),
+            labels=labels_of({**_gateway_labels(notes), **labels, **spec.labels}),
             ports=_ports(spec.ports, notes),
             services=_services(notes.get("services", "")),
             locality=spec.locality,
@@ -130,6 +130,12 @@ def _services(text: str) -> tuple[tuple[str, int, int], ...]:
 def _service_port(text: str) -> tuple[str, int]:
     name, _, port = text.rpartition(":")
     return name, _number(port)
+
+
+def _gateway_labels(notes: Mapping[str, str]) -> Mapping[str, str]:
+    """The labels by which Istio's Gateways choose the gateway of that name: `istio: NAME` and `app: NAME`."""
+    name = notes.get("gateway", "").rpartition("/")[2]
+    return {"istio": name, "app": name} if name and notes.get("kind") == "gateway" else {}
 
 
 def _gateway(workload: ObjectName, text: str) -> ObjectName | None:

@@ -1,0 +1,30 @@
+"""Istio's Gateways, and the Secrets they name."""
+
+from plait.model.ids import ObjectName
+from plait.snapshot.dirty import Dirty
+from plait.snapshot.edges import DeclaredEdge
+
+
+class EdgeTable:
+    """Istio's Gateways by name."""
+
+    def __init__(self) -> None:
+        self.gateways: dict[ObjectName, DeclaredEdge] = {}
+
+    def put(self, name: ObjectName, declared: DeclaredEdge | None, dirty: Dirty) -> None:
+        """Set or remove (None) one."""
+        if self.gateways.get(name) == declared:
+            return
+        if declared is None:
+            del self.gateways[name]
+        else:
+            self.gateways[name] = declared
+        dirty.edges.add(name)
+
+    def note_secret(self, name: ObjectName, dirty: Dirty) -> None:
+        """A Secret changed: Gateways that may mean it (it is in the namespace of their proxies) are linked again."""
+        dirty.edges.update(edge.name for edge in self.gateways.values() if name.name in edge.secrets)
+
+    def by_age(self) -> list[DeclaredEdge]:
+        """All of them, the oldest first."""
+        return sorted(self.gateways.values(), key=lambda edge: (edge.created, edge.name))

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from reference_pages import annotations, api, commands, errors, index, kinds, schemas, settings
+from reference_pages import analysis, annotations, api, commands, errors, index, kinds, schemas, settings
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 
@@ -18,7 +18,7 @@ REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 def pages() -> dict[str, str]:
     """Every generated file: its path below docs/reference and its content."""
     made: dict[str, str] = {}
-    for part in (kinds, commands, settings, api, schemas, annotations):
+    for part in (kinds, commands, settings, api, schemas, annotations, analysis):
         made |= part.pages()
     made |= errors.pages(REFERENCE)
     made |= index.pages(made)

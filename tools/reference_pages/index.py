@@ -14,7 +14,8 @@ def pages(made: Mapping[str, str]) -> dict[str, str]:
         "index.md": page(
             "Reference",
             "Made from the code, so it says what the code does.",
-            "- [Settings](settings.md)\n- [API](api.md)\n- [Annotations](annotations.md)\n- [Errors](errors.md)\n"
+            "- [Settings](settings.md)\n- [API](api.md)\n- [Annotations](annotations.md)\n"
+            "- [Messages of plait analyze](analysis.md)\n- [Errors](errors.md)\n"
             "- [metadata](kinds/metadata.md) of every object\n- [Kinds that are only stored](kinds/stored.md)\n"
             "- [Glossary](../glossary.md)",
             "## Commands",

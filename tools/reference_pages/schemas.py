@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
+from plait.analysis.findings import Severity
 from plait.api import schemas as answers
 from plait.cli.demo_checks import Observation
 from plait.cli.findings import Finding
@@ -19,6 +20,30 @@ class Validated(TypedDict):
 
     objects: int
     violations: list[Violation]
+
+
+class Found(TypedDict):
+    """A finding of `plait analyze`: `istio` are the codes of `istioctl analyze` for it; line 0 is unknown."""
+
+    code: str
+    istio: list[str]
+    severity: Severity
+    title: str
+    message: str
+    remedy: str
+    kind: str
+    namespace: str
+    name: str
+    path: str
+    file: str
+    line: int
+
+
+class Analyzed(TypedDict):
+    """What `plait analyze` found."""
+
+    objects: int
+    findings: list[Found]
 
 
 class Changed(TypedDict):
@@ -111,6 +136,7 @@ OUTPUTS = (
     OutputSchema(command="apply", words="apply -f PATH", name="apply", form=answers.ApplyAnswer),
     OutputSchema(command="diff", words="diff -f PATH", name="diff", form=list[Changed]),
     OutputSchema(command="validate", words="validate -f PATH", name="validate", form=Validated),
+    OutputSchema(command="analyze", words="analyze [-f PATH]", name="analyze", form=Analyzed),
     OutputSchema(command="why", words="why --from WORKLOAD URL", name="why", form=answers.WhyAnswer),
     OutputSchema(command="top", words="top", name="top", form=list[answers.Edge]),
     OutputSchema(command="doctor", words="doctor", name="doctor", form=list[Finding]),

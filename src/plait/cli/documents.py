@@ -67,3 +67,16 @@ def label(document: dict[str, Any]) -> str:
     name = document.get("name") or metadata.get("name")
     where = f" in {namespace}" if namespace not in ("", "default") else ""
     return f"{str(document.get('kind', '')).lower()}/{name}{where}"
+
+
+def subject(document: Document) -> str:
+    """How reports name an object: `HTTPRoute shop/reviews`."""
+    metadata = part(document.value, "metadata")
+    name = "/".join(str(metadata[key]) for key in ("namespace", "name") if metadata.get(key))
+    return full_subject(f"{document.value.get('kind', '')} {name}".strip())
+
+
+def full_subject(resource: str) -> str:
+    """The object of a violation as reports name it, with its namespace."""
+    kind, space, name = resource.partition(" ")
+    return f"{kind} default/{name}" if space and "/" not in name else resource

@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
+from plait.cli import reports
 from plait.cli.render import Output
 
 Namespace = Annotated[str, typer.Option("-n", "--namespace", metavar="NS", help="Namespace.")]
 AllNamespaces = Annotated[bool, typer.Option("-A", "--all-namespaces", help="Every namespace.")]
 Format = Annotated[Output, typer.Option("-o", "--output", help="How the answer is printed.")]
+Report = Annotated[reports.Report, typer.Option("-o", "--output", help="How findings are printed.")]
 Files = Annotated[
     list[Path],
     typer.Option("-f", "--file", metavar="PATH", help="A YAML file, a folder, or `-` for standard input; repeatable."),

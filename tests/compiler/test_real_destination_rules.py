@@ -1,10 +1,14 @@
 """Traffic policies as a real Envoy follows them: balancers, pools, outliers, TLS to outside, tunnels."""
 
 import contextlib
+import socket
+import ssl
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -22,14 +26,17 @@ from plait.model.traffic_policy import (
     Outliers,
     Pool,
     SlowStart,
+    TlsMode,
     TrafficPolicy,
+    Tunnel,
+    UpstreamTls,
 )
 from plait.model.view import OutboundCluster
 from plait.snapshot.settlement import settled
 from tests import builders as b
 from tests.compiler import loopback
 from tests.compiler.test_real_protection import left_out, worker
-from tests.envoy import live
+from tests.envoy import certificates, live
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
@@ -188,3 +195,141 @@ def test_a_limit_of_a_rule_sheds_what_is_above_it() -> None:
         for thread in threads:
             thread.join()
         assert Counter(answers) == {200: 2, 503: 4}
+
+
+MERGED = 1.3
+"""Seconds after which Envoy's workers know what was left out: it gathers changes of health for one second."""
+EU_AND_US = Placement(locality="eu/a", takes_over="us")
+
+
+def test_another_region_takes_over_and_gives_back() -> None:
+    """Calls stay in the caller's region; once its endpoints are left out the other gets them, and later back again."""
+    quickly = Ejection(
+        connection_failures=0, server_errors=3, interval=0.2, duration=4.0, longest=4.0, split=False, at_least_one=True
+    )
+    asked = policy(outliers=Outliers(ejection=replace(quickly, max_share=100)))
+    with live.apps("us") as others, worker() as near, worker() as next_to_it:
+        endpoints = (at(near.port, "eu/a"), at(next_to_it.port, "eu/a"), at(others["us"].port, "us/a"))
+        with caller(asked, *endpoints, placement=EU_AND_US) as (ask, admin, _):
+            assert {ask().app for _ in range(20)} == {""}
+            assert others["us"].requests == 0
+            near.status = next_to_it.status = 500
+            deadline = time.monotonic() + 5
+            while len(left_out(admin)) < 2 and time.monotonic() < deadline:
+                ask()
+            time.sleep(MERGED)
+            assert {ask().app for _ in range(10)} == {"us"}
+            near.status = next_to_it.status = 200
+            deadline = time.monotonic() + 15
+            while left_out(admin) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            assert not left_out(admin)
+            time.sleep(MERGED)
+            assert {ask().app for _ in range(20)} == {""}
+
+
+def test_shares_of_localities() -> None:
+    """About three of ten calls leave the region, and none goes where no share is."""
+    spread = Placement(locality="eu/a", shares=(("eu/*", 70), ("us/*", 30)))
+    with live.apps("eu", "us", "asia") as apps:
+        endpoints = [at(apps[region].port, f"{region}/a") for region in apps]
+        with caller(policy(), *endpoints, placement=spread) as (ask, _, _):
+            found = Counter(ask().app for _ in range(200))
+    assert found.keys() == {"eu", "us"}
+    assert 35 <= found["us"] <= 85
+
+
+def _tls_app(context: ssl.SSLContext, answer: bytes, seen: list[bytes], *, skip: int = 0) -> socket.socket:
+    """A server that ends TLS, after `skip` bytes in plaintext that it keeps."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with contextlib.suppress(OSError), connection:
+                if skip:
+                    seen.append(connection.recv(skip, socket.MSG_WAITALL))
+                with context.wrap_socket(connection, server_side=True) as secured:
+                    secured.recv(65536)
+                    seen.append((secured.getpeercert(binary_form=True) or b"")[:1])
+                    secured.sendall(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(answer))
+                    secured.sendall(answer)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listener
+
+
+def _server_context(tmp_path: Path, host: str) -> ssl.SSLContext:
+    chain, key = certificates.shared().leaf("", host)
+    (tmp_path / "server.pem").write_bytes(chain + key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+    return context
+
+
+@pytest.mark.parametrize(("host", "status"), [("api.example.com", 200), ("other.example.com", 503)])
+def test_tls_to_outside_checks_the_name(tmp_path: Path, host: str, status: int) -> None:
+    """The app speaks plain HTTP; its sidecar adds TLS and refuses a server that proves another name."""
+    asked = UpstreamTls(mode=TlsMode.OWN, server_name="api.example.com", authorities=certificates.shared().bundle)
+    listener = _tls_app(_server_context(tmp_path, host), b"secured", [])
+    with (
+        contextlib.closing(listener),
+        caller(policy(tls=asked, proxy_protocol=""), at(listener.getsockname()[1])) as (ask, _, _),
+    ):
+        answer = ask()
+        assert answer.status == status
+        assert (answer.body == b"secured") == (status == 200)
+
+
+def test_the_callers_address_goes_before_tls(tmp_path: Path) -> None:
+    """In the PROXY protocol, version 1."""
+    asked = UpstreamTls(mode=TlsMode.OWN, server_name="a.example", authorities=certificates.shared().bundle)
+    seen: list[bytes] = []
+    listener = _tls_app(_server_context(tmp_path, "a.example"), b"ok", seen, skip=5)
+    with (
+        contextlib.closing(listener),
+        caller(policy(tls=asked, proxy_protocol="V1"), at(listener.getsockname()[1])) as (ask, _, _),
+    ):
+        ask()
+    assert seen[0] == b"PROXY"
+
+
+def test_streams_go_through_a_tunnel() -> None:
+    """The sidecar asks the endpoint by CONNECT for what is behind it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    asked = policy(tunnel=Tunnel(host="db.internal", port=5432))
+    heads: list[bytes] = []
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            heads.append(connection.recv(65536))
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\nhello")
+            connection.recv(1)
+
+    threading.Thread(target=serve, daemon=True).start()
+    with (
+        contextlib.closing(listener),
+        caller(asked, at(listener.getsockname()[1]), protocol=Protocol.TCP) as (_, _, port),
+        socket.create_connection((ADDRESS, port), timeout=5) as stream,
+    ):
+        stream.sendall(b"x")
+        assert stream.recv(5) == b"hello"
+    assert heads[0].startswith(b"CONNECT db.internal:5432 HTTP/1.1\r\n")
+
+
+def test_a_stream_ends_at_its_age_and_when_idle() -> None:
+    """Whichever comes first."""
+    with contextlib.closing(live.App("db", banner=b"hello")) as app:
+        for pool in (Pool(max_duration=0.5), Pool(stream_idle_timeout=0.5)):
+            with (
+                caller(policy(pool=pool), at(app.port), protocol=Protocol.TCP) as (_, _, port),
+                socket.create_connection((ADDRESS, port), timeout=5) as stream,
+            ):
+                assert stream.recv(5) == b"hello"
+                started = time.monotonic()
+                assert stream.recv(1) == b""
+                assert time.monotonic() - started < 3

@@ -7,6 +7,8 @@ from plait.controlplane.publisher import Publisher
 from plait.controlplane.why import Why
 from plait.envoy.resource_set import ResourceSet
 from plait.errors import InvalidInputError, NotFoundError
+from plait.resources.parse import Resource, parse
+from plait.resources.yaml import load
 from plait.snapshot.build import Builder
 from tests.controlplane.meshes import MACHINE, resource, shop
 
@@ -143,3 +145,63 @@ def test_the_limits_that_a_caller_keeps_to_are_told() -> None:
     told = [step.outcome for step in Why(publisher, builder.located).answer(question).steps]
     for name in annotations:
         assert f"the caller keeps to {name} of Service shop/payments" in told, told
+
+
+RULES = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: payments, namespace: shop}
+spec:
+  host: payments
+  trafficPolicy:
+    loadBalancer: {consistentHash: {httpHeaderName: x-user}}
+  subsets:
+  - name: all
+"""
+ROUTES = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: payments, namespace: shop}
+spec:
+  hosts: [payments]
+  http:
+  - match: [{uri: {prefix: /gone}}]
+    route: [{destination: {host: payments, subset: gone}}]
+  - match: [{uri: {prefix: /all}}]
+    route: [{destination: {host: payments, subset: all}}]
+  - route: [{destination: {host: payments}}]
+"""
+
+
+def destination(path: str) -> schemas.WhyAnswer:
+    """Asks about a call to payments, for which there are subsets."""
+    builder = Builder()
+    more = [
+        item
+        for text in (RULES, ROUTES)
+        for document in load(text, "rules.yaml").documents
+        if isinstance(item := parse(document.value, lines=document.lines, file=document.file), Resource)
+    ]
+    publisher = Publisher(discard, builder.update([*shop(), resource(MACHINE), *more]).snapshot)
+    question = schemas.WhyQuestion(from_workload="shop/orders", method="POST", url=f"http://payments{path}")
+    return Why(publisher, builder.located).answer(question)
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "of"), [("/", 7, "the endpoints are"), ("/all", 10, "the endpoints of subset all are")]
+)
+def test_the_destination_rule_is_named_with_its_line(path: str, line: int, of: str):
+    """With the subset and the balancer."""
+    (step,) = [step for step in destination(path).steps if step.stage == "destination"]
+    assert step.outcome == f"{of} balanced by ring hash by header x-user"
+    assert step.source is not None
+    assert (step.source.kind, step.source.file, step.source.line) == ("DestinationRule", "rules.yaml", line)
+
+
+def test_a_subset_that_no_rule_declares_is_named():
+    """It is why the call gets 503."""
+    answer = destination("/gone")
+    assert answer.status == 503
+    assert "no DestinationRule that the caller follows declares subset gone" in " ".join(
+        s.outcome for s in answer.steps
+    )

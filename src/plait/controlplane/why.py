@@ -11,9 +11,11 @@ from plait.controlplane.publisher import Publisher, parse_proxy
 from plait.controlplane.why_bound import Bound, bound_of
 from plait.controlplane.why_server import ServerHalf
 from plait.controlplane.why_sources import Locate, Sources
-from plait.controlplane.why_story import Story, name_sentence, tell_route, verdict_of
+from plait.controlplane.why_story import Story, name_sentence, tell_route, tell_treatment, verdict_of
 from plait.envoy import names
+from plait.envoy.resource_set import ResourceSet
 from plait.envoy.simulate import Call, Direction, Outcome, simulate
+from plait.envoy.treatment import treatment
 from plait.errors import InvalidInputError, NotFoundError
 from plait.identity.spiffe import parse_workload
 from plait.model.ids import Identity, ObjectName
@@ -50,8 +52,8 @@ class Why:
             story.tell("bound", bound.sentence, source=source)
             if not bound.inside:
                 return _outside(bound, story, source)
-        outcome = simulate(self._publisher.resources_for(view), call)
-        return self._continue(question, outcome, story, identity=identity)
+        held = self._publisher.resources_for(view)
+        return self._continue(question, simulate(held, call), story, identity=identity, held=held)
 
     def _from_gateway(self, question: schemas.WhyQuestion, target: Target, gateway: Workload) -> schemas.WhyAnswer:
         view = self._view(gateway)
@@ -68,8 +70,8 @@ class Why:
             tls=target.scheme == "https",
             server_name=target.host if target.scheme == "https" else "",
         )
-        outcome = simulate(self._publisher.resources_for(view), call)
-        return self._continue(question, outcome, story, identity=str(gateway.identity))
+        held = self._publisher.resources_for(view)
+        return self._continue(question, simulate(held, call), story, identity=str(gateway.identity), held=held)
 
     def _caller(self, question: schemas.WhyQuestion) -> tuple[Workload, str]:
         workloads = self._publisher.snapshot.workloads
@@ -111,10 +113,12 @@ class Why:
         )
 
     def _continue(
-        self, question: schemas.WhyQuestion, outcome: Outcome, story: Story, *, identity: str
+        self, question: schemas.WhyQuestion, outcome: Outcome, story: Story, *, identity: str, held: ResourceSet
     ) -> schemas.WhyAnswer:
         rule = self._sources.route(outcome.origin)
         tell_route(outcome, story, rule)
+        for cluster in outcome.clusters:
+            tell_treatment(cluster, treatment(held, cluster), story, self._sources)
         policy: schemas.Source | None = None
         verdict, sentence, status = verdict_of(outcome)
         if verdict == "allowed":

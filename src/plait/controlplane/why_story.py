@@ -5,8 +5,10 @@ from typing import Literal
 
 from plait.api import schemas
 from plait.controlplane.call_target import Target
+from plait.controlplane.why_sources import Sources
 from plait.envoy import names
 from plait.envoy.simulate import Outcome
+from plait.envoy.treatment import Treatment
 from plait.model.ids import ObjectName
 from plait.model.services import Service
 
@@ -58,6 +60,21 @@ def _faults(outcome: Outcome) -> list[str]:
     (wait, waiting), (status, failing) = outcome.action.delay, outcome.action.abort
     found = [f"{waiting * 100:g} % of requests wait {wait:g} s"] if waiting and wait else []
     return [*found, f"{failing * 100:g} % are answered {status}"] if failing else found
+
+
+def tell_treatment(cluster: str, found: Treatment | None, story: Story, sources: Sources) -> None:
+    """Tell which DestinationRule the caller follows for a cluster, and how it chooses an endpoint."""
+    parsed = names.parse_cluster(cluster)
+    subset = parsed[2] if parsed else ""
+    if found is None:
+        if subset:
+            story.tell("subset", f"no DestinationRule that the caller follows declares subset {subset}: {cluster}")
+        return
+    if not found.rule:
+        return
+    of = f"the endpoints of subset {subset}" if subset else "the endpoints"
+    near = f", those in {' and '.join(found.preferred)} first" if found.preferred else ""
+    story.tell("destination", f"{of} are balanced by {found.balancer}{near}", source=sources.route(found.rule))
 
 
 def verdict_of(outcome: Outcome) -> tuple[Verdict, str, int | None]:

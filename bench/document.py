@@ -4,6 +4,7 @@ The page has places for tables, each between `<!-- bench:NAME -->` and `<!-- /be
 What was not measured in that run is said to be so.
 """
 
+import dataclasses
 import json
 import re
 import sys
@@ -71,6 +72,11 @@ def others(rows: Rows) -> list[str]:
     return _of_cells(rows, cells.CELLS[1:], IN_OTHERS)
 
 
+def profile(rows: Rows) -> list[str]:
+    """The table of where the CPU of the first cell goes."""
+    return _of_cells(rows, [dataclasses.replace(CORE, paths=CORE.paths[1:])], figures.OF_PROFILE)
+
+
 def rest(rows: Rows) -> list[str]:
     """What has neither a target nor a cell."""
     known = tuple(f"{cell}: " for cell in cells.CELLS)
@@ -99,6 +105,7 @@ TABLES: Final[Mapping[str, Callable[[Rows], list[str]]]] = {
     "targets": targets,
     "core": core,
     "others": others,
+    "profile": profile,
     "rest": rest,
 }
 

@@ -63,9 +63,14 @@ PSS_ALL: Final = Figure(
     unit="MB",
     of=lambda mine, _: mine.memory.proportional + mine.beside.proportional,
 )
+CALLER_USER: Final = Figure(name="caller's side, own code", unit="us", of=lambda mine, _: mine.saturated.caller.user)
+CALLER_KERNEL: Final = Figure(name="caller's side, kernel", unit="us", of=lambda mine, _: mine.saturated.caller.kernel)
+SERVER_USER: Final = Figure(name="server's side, own code", unit="us", of=lambda mine, _: mine.saturated.server.user)
+SERVER_KERNEL: Final = Figure(name="server's side, kernel", unit="us", of=lambda mine, _: mine.saturated.server.kernel)
+OF_PROFILE: Final = (CALLER_USER, CALLER_KERNEL, SERVER_USER, SERVER_KERNEL)
 OF_DIRECT: Final = (RATE, P50, P99, PACED_P50, PACED_P99)
 OF_PATHS: Final = (CPU, RATE, P50, P99, PACED_CPU, ADDED_P50, ADDED_P99)
-OF_CORE: Final = (ANONYMOUS, PSS, PSS_ALL)
+OF_CORE: Final = (ANONYMOUS, PSS, PSS_ALL, *OF_PROFILE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,6 +53,12 @@ class PathUnderTest:
         port = protocol.app_port if self.name == DIRECT else protocol.port
         return load.Target(netns=self.places[0], address=self.address, port=port, host=self.host, call=call)
 
+    def sides(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The sidecars of the caller and of the server."""
+        pids = frozenset(self.sidecars())
+        caller, server = (tuple(pid for pid in netns.processes(place) if pid in pids) for place in self.places)
+        return caller, server
+
     @contextmanager
     def favoured(self, niceness: int) -> Generator[None]:
         """Give everything on the way another priority, while it is read."""

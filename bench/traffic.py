@@ -26,12 +26,20 @@ BEHIND: Final = 5.0
 """Milliseconds of p50 at the fixed rate above which the path did not keep up."""
 
 
+NO_TIMES: Final = processes.Times(user=0, kernel=0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One run of load over one path: what the load saw, and CPU microseconds a request of the path's sidecars."""
+    """One run of load over one path: what the load saw, and CPU microseconds a request of the path's sidecars.
+
+    `caller` and `server` divide them by side, and there by own code and kernel.
+    """
 
     outcome: Outcome
     cpu: float
+    caller: processes.Times = NO_TIMES
+    server: processes.Times = NO_TIMES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +87,24 @@ def _round(path: PathUnderTest, cell: Cell) -> Round:
 
 
 def _read(path: PathUnderTest, make: Callable[[load.Run], Outcome], seconds: float, niceness: int) -> Reading:
-    pids = path.sidecars()
+    pids, sides = path.sidecars(), path.sides()
     used: list[float] = []
-    run = load.Run(seconds=seconds, niceness=niceness, started=lambda: used.append(processes.cpu_seconds(pids)))
+    spent: list[tuple[processes.Times, ...]] = []
+
+    def note() -> None:
+        used.append(processes.cpu_seconds(pids))
+        spent.append(tuple(processes.times(side) for side in sides))
+
+    run = load.Run(seconds=seconds, niceness=niceness, started=note)
     with path.favoured(niceness):
         outcome = make(run)
-        used.append(processes.cpu_seconds(pids))
-    return Reading(outcome=outcome, cpu=1e6 * (used[-1] - used[0]) / max(1, outcome.requests))
+        note()
+    caller, server = (_apiece(*ends, outcome.requests) for ends in zip(spent[0], spent[-1], strict=True))
+    cpu = 1e6 * (used[-1] - used[0]) / max(1, outcome.requests)
+    return Reading(outcome=outcome, cpu=cpu, caller=caller, server=server)
+
+
+def _apiece(before: processes.Times, after: processes.Times, requests: int) -> processes.Times:
+    """Microseconds a request."""
+    each = 1e6 / max(1, requests)
+    return processes.Times(user=each * (after.user - before.user), kernel=each * (after.kernel - before.kernel))

@@ -27,6 +27,7 @@ from tests.snapshot.resources_builders import (
     to_service,
     workload,
 )
+from tests.snapshot.virtual_service_builders import destination_rule, to, virtual_service
 
 _ALL = {"namespaces": {"from": "All"}}
 _TEAM = {"namespaces": {"from": "Selector", "selector": {"matchLabels": {"team": "a"}}}}
@@ -123,6 +124,26 @@ VARIANTS: tuple[tuple[Resource, ...], ...] = (
         sidecar("t", ingress=[{"port": {"number": 8080}, "defaultEndpoint": "127.0.0.1:9000"}], created=2),
         sidecar("t", egress=[{"port": {"number": 80}, "hosts": ["./*"]}, {"hosts": ["shop/*"]}], created=2),
         sidecar("istio-system/t", "./*", mode="REGISTRY_ONLY", created=2),
+    ),
+    (
+        virtual_service("v", to("b"), hosts=("a",), created=1),
+        virtual_service("v", to("shop/a", match=[{"sourceLabels": {"app": "a"}}]), hosts=("a", "b"), exportTo=["."]),
+        virtual_service("v", {"delegate": {"name": "w"}, "match": [{"port": 80}]}, to("a"), hosts=("*.local",)),
+        virtual_service("v", hosts=("a",), tcp=[{"match": [{"port": 5432}], "route": to("b")["route"]}], created=3),
+    ),
+    (
+        virtual_service("w", to("a.corp", timeout="1s"), hosts=(), created=2),
+        virtual_service("w", to("b", match=[{"port": 80}, {"port": 81}]), hosts=("a",), created=2),
+        virtual_service("shop/w", to("a"), hosts=("a.default", "a.corp"), created=2),
+    ),
+    (
+        destination_rule("d", "a", "v1"),
+        destination_rule("d", "*.local", "v1", "v2"),
+        destination_rule("d", "b"),
+    ),
+    (
+        virtual_service("x", {"route": [{"destination": {"host": "b", "subset": "v1"}}]}, hosts=("b",), created=1),
+        virtual_service("x", {"route": [{"destination": {"host": "a", "subset": "v2"}}]}, hosts=("b",), created=1),
     ),
     (authorization_policy("istio-system/m", {}), authorization_policy("istio-system/m", {}, action="AUDIT")),
 )

@@ -7,6 +7,7 @@ from tests.snapshot.resources_builders import (
     NETWORKING,
     Document,
     built,
+    key_of,
     name_of,
     resource,
     snapshot_of,
@@ -16,10 +17,12 @@ from tests.snapshot.virtual_service_builders import (
     SHOP_REVIEWS,
     TO_V2,
     V2,
+    destination_rule,
     message,
     names,
     only,
     rules,
+    status,
     to,
     virtual_service,
 )
@@ -180,6 +183,20 @@ def test_trap_11_subsets_are_clusters_of_their_own():
     found = only(snapshot_of(REVIEWS, virtual_service("vs", route)))
 
     assert found.destinations[0].cluster == ClusterKey(service=name_of("reviews"), port=80, subset="v2")
+
+
+@pytest.mark.parametrize("host", ["reviews", "*.default.svc.cluster.local"])
+def test_trap_11_a_missing_subset_is_told(host: str):
+    """ResolvedRefs is False until a DestinationRule declares it, and again when it goes."""
+    route = {"route": [{"destination": {"host": "reviews", "subset": "v2"}}]}
+    builder = built(REVIEWS, destination_rule("dr", host, "v1"), virtual_service("vs", route))
+
+    assert status(builder)["ResolvedRefs"] == ("False", "SubsetNotFound")
+    assert "no DestinationRule declares subset v2 of reviews" in message(builder, "ResolvedRefs")
+    builder.update([destination_rule("dr", host, "v1", "v2")])
+    assert status(builder)["ResolvedRefs"] == ("True", "ResolvedRefs")
+    builder.update([], [key_of(destination_rule("dr", host))])
+    assert status(builder)["ResolvedRefs"] == ("False", "SubsetNotFound")
 
 
 def test_trap_27_a_service_entrys_host_has_rules():

@@ -28,6 +28,12 @@ def virtual_service(name: str, *http: Document, hosts: tuple[str, ...] = ("revie
     )
 
 
+def destination_rule(name: str, host: str, *subsets: str) -> Resource:
+    """A DestinationRule whose subsets are chosen by the label `version`."""
+    spec = {"host": host, "subsets": [{"name": subset, "labels": {"version": subset}} for subset in subsets]}
+    return resource(NETWORKING, "DestinationRule", name, spec=spec)
+
+
 def rules(
     snapshot: Snapshot, host: str = "reviews", port: int = 80, *, namespace: str = "default", **labels: str
 ) -> tuple[Rule, ...] | None:

@@ -50,6 +50,8 @@ class Dirty:
     """Secrets that came, went or hold something else."""
     addresses: set[str] = field(default_factory=set[str])
     """Workload addresses whose holder is looked up again."""
+    subsets: set[str] = field(default_factory=set[str])
+    """Hosts and wildcards whose subsets may be others."""
     virtual: set[ObjectName] = field(default_factory=set[ObjectName])
     """VirtualServices whose rules are linked and whose status is written again."""
     virtual_hosts: set[str] = field(default_factory=set[str])

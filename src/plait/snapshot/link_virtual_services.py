@@ -5,11 +5,12 @@ namespace sees; they are not merged at sidecars. Where a route of Gateway API is
 alone (ADR 24).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from plait.model.services import Protocol, ServicePort
 from plait.model.traffic import ClusterKey, HostRules
 from plait.snapshot.attach import is_service
+from plait.snapshot.declared import DeclaredService
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.links import Stage
 from plait.snapshot.services import host_of, service_host
@@ -26,13 +27,12 @@ def follow_virtual_services(stage: Stage, dirty: Dirty) -> None:
     for host in {host_of(name) for name in dirty.shapes}:
         dirty.virtual.update(table.sending_to(host))
         dirty.virtual.update(item.name for item in table.for_host(host))
+    for host in _included(owners, dirty.subsets):
+        dirty.virtual.update(table.sending_to(host))
     for name in dirty.virtual:
         declared = table.find(name)
         dirty.virtual_hosts.update(declared.all_hosts if declared else ())
-    hosts = {pattern for pattern in dirty.virtual_hosts if pattern in owners}
-    for pattern in dirty.virtual_hosts:
-        if pattern.startswith(ANY):
-            hosts.update(host for host in owners if includes(pattern, host))
+    hosts = _included(owners, dirty.virtual_hosts)
     dirty.frontends.update(hosts)
     for host in hosts:
         dirty.answers.update(stage.tables.routes.attached_to(("", "Service", owners[host].name)))
@@ -41,9 +41,19 @@ def follow_virtual_services(stage: Stage, dirty: Dirty) -> None:
         dirty.virtual.update(item.name for item in table.for_host(host))
 
 
+def _included(owners: Mapping[str, DeclaredService], patterns: Iterable[str]) -> set[str]:
+    """The hosts that somebody has among these, and below these wildcards."""
+    listed = set(patterns)
+    wild = [pattern for pattern in listed if pattern.startswith(ANY)]
+    found = {host for host in listed if host in owners}
+    if wild:
+        found.update(host for host in owners if any(includes(pattern, host) for pattern in wild))
+    return found
+
+
 def lookup_of(stage: Stage) -> Lookup:
     """What destinations lead to."""
-    return Lookup(service=stage.tables.services.owners.get)
+    return Lookup(service=stage.tables.services.owners.get, has_subset=stage.tables.destinations.has_subset)
 
 
 def host_rules(stage: Stage, host: str, port: ServicePort, default: ClusterKey) -> Iterator[HostRules]:

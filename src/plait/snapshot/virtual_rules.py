@@ -26,9 +26,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup:
-    """What destinations lead to: the service that a host belongs to."""
+    """What destinations lead to: the service that a host belongs to, and whether anyone declares a subset of hosts."""
 
     service: Callable[[str], DeclaredService | None]
+    has_subset: Callable[[Iterable[str], str], bool]
 
 
 def rules_at(

@@ -16,7 +16,7 @@ from plait.snapshot.links import Stage
 from plait.snapshot.virtual_delegates import expanded
 from plait.snapshot.virtual_destinations import MESH, VirtualDestination, VirtualRoute
 from plait.snapshot.virtual_rules import Lookup, service_of, target_port
-from plait.snapshot.virtual_service_table import ANY
+from plait.snapshot.virtual_service_table import ANY, patterns
 from plait.snapshot.virtual_services import KIND, DeclaredVirtualService
 
 
@@ -132,3 +132,6 @@ def _reference(destination: VirtualDestination, called: int, lookup: Lookup) -> 
     if number and service.port(number) is None:
         sentence = f"{where}: {service.host} has no port {number}; its ports are {listed}"
         yield Problem(reason="BackendNotFound", message=sentence)
+    if destination.subset and not lookup.has_subset(patterns(service.host), destination.subset):
+        sentence = f"{where}: no DestinationRule declares subset {destination.subset} of {service.host}"
+        yield Problem(reason="SubsetNotFound", message=f"{sentence}, so its share fails (503)")

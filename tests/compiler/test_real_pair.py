@@ -102,6 +102,13 @@ def test_websockets_pass(pair: Pair) -> None:
         assert stream.read(4000) == b"ping" * 1000
 
 
+@pytest.mark.parametrize("offer", ["h2c", "TLS/1.2, HTTP/1.1", "HTTP/2.0"])
+def test_offers_of_another_protocol_are_no_reason_to_refuse(pair: Pair, offer: str) -> None:
+    """A server may ignore them, so the request is answered as HTTP/1.1 (Envoy's own answer would be 403)."""
+    headers = [("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", offer), ("HTTP2-Settings", "AAMAAABkAAQAAP__")]
+    assert live.request(pair.address, headers=headers).status == 200
+
+
 def test_both_sides_count_the_call(pair: Pair) -> None:
     """Caller and server count requests (or connections) of the edge, each with the identity it proved or saw."""
     live.request(pair.address)

@@ -57,6 +57,11 @@ def add_control_options(target: argparse.ArgumentParser) -> None:
     target.add_argument(
         "--permissive", action="store_true", help="make a new mesh accept plaintext calls beside mutual TLS"
     )
+    target.add_argument(
+        "--allow-envoy-filter",
+        action="store_true",
+        help="store EnvoyFilter objects, which do not act, instead of refusing",
+    )
 
 
 def check_authority(options: argparse.Namespace) -> None:
@@ -144,8 +149,7 @@ def parts(mesh: context.Mesh, options: argparse.Namespace) -> tuple[Part, ...]:
     for name in _PASSED:
         if (value := getattr(options, name)) is not None:
             flags += [f"--{name.replace('_', '-')}", str(value.absolute() if isinstance(value, Path) else value)]
-    if options.permissive:
-        flags.append("--permissive")
+    flags += [f"--{name.replace('_', '-')}" for name in ("permissive", "allow_envoy_filter") if getattr(options, name)]
     environment = {**mesh.environment, "PLAIT_STATE_DIR": str(mesh.state_dir)}
     environment.pop("PLAIT_SERVER", None)
     plait = [sys.executable, "-m", "plait.cli"]

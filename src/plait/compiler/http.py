@@ -13,6 +13,7 @@ from envoy.config.core.v3 import protocol_pb2
 from envoy.config.listener.v3 import listener_components_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+from envoy.type.matcher.v3 import string_pb2
 from google.protobuf.message import Message
 
 from plait.compiler.clusters import preserve_case
@@ -20,6 +21,13 @@ from plait.envoy import proto
 
 HELD_REQUEST_TIMEOUT: Final = 10.0
 """The only bound on a request that is held until its routes arrive; routes set their own idle timeout."""
+
+_IGNORED_UPGRADES: Final = tuple(
+    string_pb2.StringMatcher(prefix=prefix, ignore_case=True) for prefix in ("h2", "http/", "tls/")
+)
+"""Offers of another protocol that servers need not take: the request is answered as it is, instead of by 403."""
+_TUNNELS: Final = ("websocket", "tcp", "spdy/3.1")
+"""Upgrades after which both sides exchange bytes: browsers' sockets, and those of container tools."""
 
 Manager = http_connection_manager_pb2.HttpConnectionManager
 
@@ -34,6 +42,7 @@ def manager(stat_prefix: str, access_log: accesslog_pb2.AccessLog) -> Manager:
             default_host_for_http_10="localhost",
             header_key_format=preserve_case(),
             enable_trailers=True,
+            ignore_http_11_upgrade=_IGNORED_UPGRADES,
         ),
         http2_protocol_options=protocol_pb2.Http2ProtocolOptions(allow_connect=True),
         common_http_protocol_options=protocol_pb2.HttpProtocolOptions(max_headers_count=proto.number(1000)),
@@ -43,7 +52,7 @@ def manager(stat_prefix: str, access_log: accesslog_pb2.AccessLog) -> Manager:
         generate_request_id=proto.false(),
         preserve_external_request_id=True,
         proxy_100_continue=True,
-        upgrade_configs=[Manager.UpgradeConfig(upgrade_type="websocket")],
+        upgrade_configs=[Manager.UpgradeConfig(upgrade_type=name) for name in _TUNNELS],
         access_log=[access_log],
         internal_address_config=Manager.InternalAddressConfig(),
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from plait.api.lifecycle import complete
 from plait.api.shapes import list_at, map_at
+from plait.controlplane import envoy_filters
 from plait.controlplane.addresses import SERVICE_RANGE, ServiceAddresses, is_service_address
 from plait.resources.violations import Violation
 from plait.store.store import Change, Document
@@ -52,6 +53,8 @@ class Admission:
     """The rules that need to know the whole mesh."""
 
     def __init__(self) -> None:
+        self.takes_envoy_filters = False
+        """Whether EnvoyFilters are stored (they do not act) instead of refused."""
         self._addresses = ServiceAddresses()
 
     def observe(self, change: Change) -> None:
@@ -80,6 +83,8 @@ class Admission:
             return {**document, "status": {"phase": "Active"}}, ()
         if kind == "ServiceEntry" and group == "networking.istio.io":
             return self._service_entry(document), ()
+        if kind == "EnvoyFilter" and group == "networking.istio.io" and not self.takes_envoy_filters:
+            return document, tuple(envoy_filters.refusals(document))
         return document, ()
 
     def finish(self, document: Mapping[str, Any], old: Document | None) -> dict[str, Any]:

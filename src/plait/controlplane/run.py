@@ -61,6 +61,7 @@ async def _serve(settings: ControlSettings, state: StateDirectory, cluster: Clus
     store: KeptStore = await cluster.open(authority) if cluster else SqliteStore.open(state.database)
     backup.sweep(state)
     control = Control(state, store, authority, mesh, leaf_life=settings.leaf_ttl, cluster=cluster)
+    control.admission.takes_envoy_filters = settings.allow_envoy_filter
     await seed(store, control.admission.finish, strict=not settings.permissive)
     await control.reconciler.start()
     outside = listen_address(settings.listen)

@@ -46,6 +46,7 @@ class ControlSettings(BaseSettings):
     ca_cert: Path | None = Field(default=None, description="certificate of an authority to sign the intermediate")
     ca_key: Path | None = Field(default=None, description="key of that authority")
     permissive: bool = Field(default=False, description="do not write the mesh-wide STRICT PeerAuthentication")
+    allow_envoy_filter: bool = Field(default=False, description="store EnvoyFilter objects, which do not act")
     leaf_ttl: Annotated[timedelta, BeforeValidator(_leaf_life)] = Field(
         default=LEAF_LIFE, description="how long workloads' certificates live; they are renewed before half of it"
     )

@@ -1,5 +1,6 @@
 """An etcd of a test's own."""
 
+import asyncio
 import contextlib
 import secrets
 import shutil
@@ -12,10 +13,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
-
+from plait.errors import PlaitError
 from plait.store.etcd import EtcdStore
-from plait.store.etcd_client import EtcdClient
+from plait.store.etcd_client import EtcdClient, EtcdTls
 from plait.store.etcd_keys import Keys
 from plait.store.seal import Seal
 
@@ -32,7 +32,9 @@ def free_port() -> int:
 class Member:
     """One member, which can be killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tls: EtcdTls | None = None) -> None:
+        """With `tls` it shows that certificate, and lets in only who shows one of the same roots."""
+        self._tls = tls
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self._folder = folder
@@ -41,11 +43,12 @@ class Member:
 
     def start(self) -> None:
         """Start it, and wait until it serves."""
-        url = f"http://{self.address}"
+        self._folder.mkdir(exist_ok=True)
+        url = f"http{'s' if self._tls else ''}://{self.address}"
         command = ["etcd", "--data-dir", str(self._folder / "data"), "--listen-client-urls", url]
         command += ["--advertise-client-urls", url, "--listen-peer-urls", self._peers]
         command += ["--initial-advertise-peer-urls", self._peers, "--initial-cluster", f"default={self._peers}"]
-        self._folder.mkdir(exist_ok=True)
+        command += self._secured()
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -68,18 +71,40 @@ class Member:
         shutil.rmtree(self._folder / "data")
         self.start()
 
+    def _secured(self) -> list[str]:
+        if self._tls is None:
+            return []
+        words = ["--client-cert-auth"]
+        for flag, content in (
+            ("--trusted-ca-file", self._tls.roots),
+            ("--cert-file", self._tls.chain),
+            ("--key-file", self._tls.key),
+        ):
+            path = self._folder / flag.strip("-")
+            path.write_bytes(content or b"")
+            words += [flag, str(path)]
+        return words
+
     def _serves(self) -> bool:
+        async def ask() -> None:
+            client = EtcdClient([self.address], self._tls, patience=0.1)
+            try:
+                await client.call("RangeRequest", key=b"/")
+            finally:
+                await client.close()
+
         try:
-            return httpx.get(f"http://{self.address}/health", timeout=1).json()["health"] == "true"
-        except (httpx.HTTPError, ValueError, KeyError):
+            asyncio.run(ask())
+        except PlaitError:
             return False
+        return True
 
 
 @contextlib.contextmanager
-def etcd() -> Generator[Member]:
+def etcd(tls: EtcdTls | None = None) -> Generator[Member]:
     """A member with nothing in it."""
     folder = Path(tempfile.mkdtemp(prefix="plait-etcd-"))
-    member = Member(folder)
+    member = Member(folder, tls)
     try:
         member.start()
         yield member

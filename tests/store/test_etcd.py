@@ -6,13 +6,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from plait.errors import ConflictError, RefusedError, StorageError, UnreachableError
+from plait.identity.authority import open_authority
 from plait.store.etcd import EtcdStore
-from plait.store.etcd_client import EtcdClient, UnknownOutcomeError
+from plait.store.etcd_client import EtcdClient, EtcdTls, UnknownOutcomeError
 from plait.store.etcd_keys import Keys
 from plait.store.seal import Seal
 from plait.store.store import Document
@@ -306,3 +308,31 @@ def test_what_is_unique_is_given_once(member: Member) -> None:
             await two.commit([put("again", address=found[0])])
 
     asyncio.run(play())
+
+
+def test_etcd_with_tls(tmp_path: Path) -> None:
+    """etcd is verified, and lets in whom its authority has certified; who is not says so in time."""
+    authority = open_authority(tmp_path / "ca", "cluster.local")
+    own, stranger = (
+        item.server_credentials([], ["127.0.0.1"])
+        for item in (authority, open_authority(tmp_path / "b", "other.local"))
+    )
+    tls = EtcdTls(roots=authority.bundle, chain=own.chain, key=own.key)
+
+    async def play(member: Member) -> None:
+        client = EtcdClient([member.address], tls)
+        store = await EtcdStore.open(client, keys=Keys(prefix(), None), owner="a")
+        stream = store.watch(store.revision)
+        (stored,) = await store.commit([put("a")])
+        assert [change.document for change in await anext(stream)] == [stored]
+        await store.close()
+        await client.close()
+        strangers = EtcdTls(roots=authority.bundle, chain=stranger.chain, key=stranger.key)
+        for wrong in (None, EtcdTls(roots=authority.bundle), strangers):
+            other = EtcdClient([member.address], wrong, patience=0.5)
+            with pytest.raises(UnreachableError, match="check that etcd runs"):
+                await other.call("RangeRequest", key=b"/")
+            await other.close()
+
+    with etcd(tls) as member:
+        asyncio.run(play(member))

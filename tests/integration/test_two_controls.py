@@ -1,7 +1,9 @@
 """Two controls on one etcd: either is killed under load, and nothing is lost."""
 
 import json
+import os
 import signal
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Generator
@@ -17,7 +19,7 @@ from plait.api.client import Client
 from plait.errors import PlaitError
 from tests.integration.counted_load import CountedLoad, api, apply, serve, stop
 from tests.integration.machines import Machine, needs_root, until
-from tests.store.etcd import etcd
+from tests.store.etcd import etcd, free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240), needs_root]
 PORTS = (17443, 17453)
@@ -48,14 +50,45 @@ class Pair:
 
     machines: tuple[Machine, Machine]
     addresses: tuple[str, str]
-    store: str
+    stores: tuple[str, str]
     seal: Path
+    way: "Way"
+    """The first one's to the store."""
 
     def start(self, number: int) -> Machine:
         """Start one of them."""
-        flags = ("--listen", self.addresses[number], "--store", f"etcd://{self.store}", "--seal-key", str(self.seal))
+        flags = (
+            "--listen",
+            self.addresses[number],
+            "--store",
+            f"etcd://{self.stores[number]}",
+            "--seal-key",
+            str(self.seal),
+        )
         self.machines[number].start("control", *flags)
         return self.machines[number]
+
+
+class Way:
+    """A way to a port of loopback that can be cut."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.address = f"127.0.0.1:{free_port()}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def open(self) -> None:
+        """Let connections through."""
+        here = self.address.rpartition(":")[2]
+        words = [f"TCP-LISTEN:{here},bind=127.0.0.1,reuseaddr,fork", f"TCP:127.0.0.1:{self._port}"]
+        self._process = subprocess.Popen(["socat", *words], start_new_session=True)
+
+    def cut(self) -> None:
+        """End all connections, and let none through."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +97,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Generator[Pair]:
     with etcd() as store:
         controls = (Machine(folder / "a"), Machine(folder / "b"))
         addresses = (f"127.0.0.2:{PORTS[0]}", f"127.0.0.3:{PORTS[1]}")
-        made = Pair(controls, addresses, store.address, folder / "seal.key")
+        way = Way(store.port)
+        way.open()
+        made = Pair(controls, addresses, (way.address, store.address), folder / "seal.key", way)
         try:
             made.start(0)
             made.start(1)
@@ -72,6 +107,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Generator[Pair]:
         finally:
             for control in controls:
                 control.close()
+            way.cut()
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +197,22 @@ def replaced(machine: Machine, before: str) -> bool:
     """Whether another root alone is trusted."""
     status = json.loads(machine.plait("ca", "status", "-o", "json"))
     return status["stage"] == "steady" and status["roots"][0]["fingerprint"] != before and not status["behind"]
+
+
+def test_a_control_that_is_cut_off_lets_its_machines_go(pair: Pair, member: Machine) -> None:
+    """A control that alone has lost the store sends its machines to the other one; nothing is lost."""
+    serve(member, "green-1", "green")
+    with CountedLoad(member, PLAN) as load:
+        load.goes()
+        with load.loses_nothing():
+            pair.way.cut()
+            apply(pair.machines[1], ROUTE.format(backend="green"))
+            until(lambda: answered(load, "green-1"), within=40, what="the machine follows the control with the store")
+            assert "cannot be reached" in pair.machines[0].plait("doctor", "--look-only", code=None)
+            pair.way.open()
+            apply(pair.machines[1], ROUTE.format(backend="web"))
+            until(lambda: answered(load, "blue-1"), within=40, what="and goes on doing so")
+    stop(member, "green-1")
 
 
 def test_either_control_is_killed_under_load(pair: Pair, member: Machine) -> None:

@@ -14,6 +14,7 @@ from plait.identity.tokens import JoinToken
 from plait.node import join, settings
 from plait.node.http import Answer
 from plait.node.join import Member, Membership
+from plait.node.membership import MachineIdentity
 from plait.node.mesh_settings import MeshSettings, parse
 from plait.node.state import NodeDirectory
 
@@ -148,3 +149,20 @@ def test_a_grant_that_is_not_understood_gives_nothing() -> None:
     """Rubbish in the list of grants is no permission."""
     assert parse({"grants": [{}, {"allow": ["a/b"], "uid": "x"}, {"allow": ["a/b"], "uid": 1}]}).grants[0].uid == 1
     assert len(parse({"grants": [{}, {"allow": ["a/b"], "uid": "x"}]}).grants) == 0
+
+
+def test_controls_that_serve_come_first(tmp_path: Path) -> None:
+    """A machine remembers the controls it heard of; one that the mesh names no longer is tried last."""
+    directory = prepared(tmp_path)
+    identity = MachineIdentity(member(tmp_path), directory)
+    assert identity.addresses() == ("127.0.0.1:1",)
+    identity.hear_of(["127.0.0.1:1", "127.0.0.1:2"])
+    assert identity.addresses() == ("127.0.0.1:1", "127.0.0.1:2")
+    identity.hear_of(["127.0.0.1:2"])
+    assert identity.addresses() == ("127.0.0.1:2", "127.0.0.1:1")
+    kept = join.load(directory)
+    assert kept is not None
+    assert kept == identity.member
+    assert MachineIdentity(kept, directory).addresses() == ("127.0.0.1:1", "127.0.0.1:2")
+    identity.hear_of(["127.0.0.1:1", *(f"10.0.0.{number}:1" for number in range(20))])
+    assert len(identity.addresses()) == 1 + join.MOST_OTHERS

@@ -157,6 +157,12 @@ class Connections:
             connection.session.end(f"{proxy} is registered no longer")
         self._moved(proxy)
 
+    def send_away(self, reason: str) -> None:
+        """End every stream; the proxies come again, here or at another control."""
+        for connection in list(self._connections.values()):
+            if connection.session is not None:
+                connection.session.end(reason)
+
     async def settled(self, proxies: Collection[str], limit: float) -> frozenset[str]:
         """Wait until these proxies hold what was published for them; those that do not within `limit` seconds."""
         wanted, watch = frozenset(proxies), _Watch()

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from plait.ads.peer_service import PeerClient
+from plait.ads.peer_service import Method, PeerClient
 from plait.ads.transport import TlsIdentity
 from plait.aio.supervise import supervise
 from plait.controlplane.admission import claims
@@ -36,6 +36,10 @@ SCHEME: Final = "etcd://"
 ASKED_WITHIN: Final = 1.0
 """Seconds that another control has to answer."""
 _AGAIN_AFTER: Final = 1.0
+_LOOK_EVERY: Final = 1.0
+_CUT_OFF_AFTER: Final = 3.0
+_HEARD_WITHIN: Final = 5.0
+"""Seconds in which machines ask for settings, and hear where to go."""
 
 
 class Cluster:
@@ -53,6 +57,7 @@ class Cluster:
         self._work = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._opened = False
+        self._cut_off = False
         self.store: EtcdStore
 
     @property
@@ -61,8 +66,17 @@ class Cluster:
         return self.attendance.leads
 
     def addresses(self) -> tuple[str, ...]:
-        """Where the controls answer machines."""
-        return tuple(address for _, address in sorted(self._cards()) if address)
+        """Where the controls answer machines that machines should go to."""
+        own = self.attendance.name if self._cut_off else ""
+        return tuple(address for name, address in sorted(self._cards()) if address and name != own)
+
+    def methods(self) -> Mapping[str, Method]:
+        """What other controls may ask of this."""
+
+        async def store(_body: Mapping[str, Any]) -> Mapping[str, Any]:
+            return {"connected": self.store.connected}
+
+        return {"Store": store}
 
     async def take(self) -> None:
         """Own the state directory, and have what other controls put in common; RefusedError says why that cannot be."""
@@ -92,14 +106,20 @@ class Cluster:
         await moved_in(self.store, self._state.database)
         return self.store
 
-    async def attend(self, ads_address: str, identity: Callable[[], TlsIdentity]) -> None:
-        """Let others know where this control answers machines, and serve from now on."""
+    async def attend(
+        self, ads_address: str, identity: Callable[[], TlsIdentity], send_away: Callable[[str], object]
+    ) -> None:
+        """Let others know where this control answers machines, and serve from now on.
+
+        `send_away` ends the proxies' streams, with the reason: they are better served by another control.
+        """
         self._peers = PeerClient(identity)
         await self.attendance.attend(json.dumps({"ads": ads_address}).encode())
         for name, start in (
             ("attendance", self.attendance.follow),
             ("lease", self.attendance.keep),
             ("joint secrets", self._keep_joint),
+            ("cut off", lambda: self._notice_cut_off(send_away)),
         ):
             self._tasks.append(asyncio.create_task(supervise(name, start)))
 
@@ -133,6 +153,21 @@ class Cluster:
             await self._work.wait()
             self._work.clear()
             await self._exchange()
+
+    async def _notice_cut_off(self, send_away: Callable[[str], object]) -> None:
+        """Let machines go to a control that has the store while this one has not, for ever."""
+        lost, sent = 0.0, False
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            lost = 0.0 if self.store.connected else lost + _LOOK_EVERY
+            if lost < _CUT_OFF_AFTER:
+                self._cut_off, sent = False, False
+                continue
+            self._cut_off = any(answer["connected"] for answer in await self.ask("Store", {}))
+            if self._cut_off and lost > _CUT_OFF_AFTER + _HEARD_WITHIN and not sent:
+                log.warning("another control has the store, this one has not: machines go there")
+                send_away("this control has lost its store; another one has it")
+                sent = True
 
     async def _exchange(self) -> None:
         authority = self._authority

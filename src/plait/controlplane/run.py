@@ -81,7 +81,8 @@ async def _serve(settings: ControlSettings, state: StateDirectory, cluster: Clus
             host = outside[0] if outside else LOOPBACK
             if outside is None:
                 log.warning("other controls reach this one on this machine only: add --listen ADDRESS")
-            await cluster.attend(f"{host}:{control.access.ads_port}", lambda: tls_identity(control))
+            address = f"{host}:{control.access.ads_port}"
+            await cluster.attend(address, lambda: tls_identity(control), control.connections.send_away)
         await _serve_api(control, views, everywhere, outside)
     finally:
         for server in grpc_servers:
@@ -111,6 +112,7 @@ async def _serve_ads(control: Control, everywhere: Everywhere, outside: tuple[st
         **everywhere.methods(),
         **control.machines.rotations.methods(),
         **control.refusals.methods(control.connections),
+        **(control.cluster.methods() if control.cluster is not None else {}),
     }
     handlers = [
         control.connections.service.handler(),

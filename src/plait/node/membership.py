@@ -25,6 +25,8 @@ class MachineIdentity:
         self._directory = directory
         self._tls = _tls(member)
         self.times = RenewalTimes(self.bundle)
+        self._serving: frozenset[str] = frozenset()
+        self._named: frozenset[str] = frozenset()
 
     def tls(self) -> TlsIdentity:
         """What a connection to control shows and trusts now."""
@@ -44,11 +46,14 @@ class MachineIdentity:
         return True
 
     def addresses(self) -> tuple[str, ...]:
-        """Where control answers, and where others do."""
-        return (self.member.membership.ads_address, *self.member.membership.others)
+        """Where control answers, and where others do; last those that the mesh named once and names no longer."""
+        known = (self.member.membership.ads_address, *self.member.membership.others)
+        return tuple(sorted(known, key=lambda address: address in self._named and address not in self._serving))
 
     def hear_of(self, controls: Sequence[str]) -> None:
         """Remember the controls that serve the mesh now; those known before stay known, for they may come back."""
+        self._serving = frozenset(controls)
+        self._named |= self._serving
         first = self.member.membership.ads_address
         known = dict.fromkeys((*controls, *self.member.membership.others))
         others = tuple(address for address in known if address != first)[:MOST_OTHERS]

@@ -238,7 +238,7 @@ def test_a_service_owns_its_host():
 
 
 def test_kinds_that_say_nothing_about_traffic_are_ignored():
-    """A ConfigMap or an unknown kind goes by."""
-    update = built().update([resource("v1", "ConfigMap", "c", data={}), resource("acme.com/v1", "Thing", "t")])
+    """A ServiceAccount or an unknown kind goes by."""
+    update = built().update([resource("v1", "ServiceAccount", "c"), resource("acme.com/v1", "Thing", "t")])
 
     assert (update.work, bool(update.touched)) == ({}, False)

@@ -20,7 +20,7 @@ from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from envoy.type.v3 import percent_pb2
 
 from plait.compiler import dynamic, targets, tls
-from plait.compiler.policies import balancing, breakers, pools
+from plait.compiler.policies import backend_tls, balancing, breakers, pools
 from plait.envoy import names, proto
 from plait.envoy.bootstrap import MAX_CONNECTION_AGE
 from plait.model.ids import Origin
@@ -159,7 +159,10 @@ def _transport(message: cluster_pb2.Cluster, cluster: OutboundCluster) -> None:
     """How connections are secured, and whether they tell the caller's address first."""
     policy = cluster.policy
     asked = policy.tls if policy else None
-    if asked is not None and asked.mode is TlsMode.OWN:
+    if cluster.backend_tls is not None:
+        socket = backend_tls.transport_socket(cluster.backend_tls, alpn=_alpn(cluster.protocol))
+        message.transport_socket.CopyFrom(socket)
+    elif asked is not None and asked.mode is TlsMode.OWN:
         http2 = cluster.protocol.is_http2 if cluster.protocol.is_http else None
         message.transport_socket.CopyFrom(tls.to_outside(asked, cluster.host, http2=http2))
     elif cluster.identities or (asked is not None and asked.mode is TlsMode.MESH):
@@ -171,6 +174,12 @@ def _transport(message: cluster_pb2.Cluster, cluster: OutboundCluster) -> None:
         message.transport_socket.CopyFrom(tls.with_client_address(plain, policy.proxy_protocol))
     for match in message.transport_socket_matches:
         match.transport_socket.CopyFrom(tls.with_client_address(match.transport_socket, policy.proxy_protocol))
+
+
+def _alpn(protocol: Protocol) -> str:
+    if not protocol.is_http:
+        return ""
+    return "h2" if protocol.is_http2 else "http/1.1"
 
 
 def _protect(message: cluster_pb2.Cluster, cluster: OutboundCluster) -> None:

@@ -14,7 +14,7 @@ from plait.api.shapes import list_at, map_at
 from plait.controlplane.objects import Objects
 from plait.controlplane.seed import CONTROLLER
 from plait.errors import PlaitError
-from plait.model.snapshot import Condition, ListenerStatus, Status
+from plait.model.snapshot import Condition, ListenerStatus, ParentStatus, Status
 from plait.resources.registry import find
 from plait.store.store import Document, ObjectKey
 
@@ -64,16 +64,18 @@ def _listener(status: ListenerStatus, old: Mapping[str, Any], generation: int) -
     }
 
 
-def _parents(status: Status, old: Mapping[str, Any]) -> list[dict[str, Any]]:
-    before = list_at(old, "parents")
+def _at_each(
+    status: Status, listed: Iterable[ParentStatus], before: list[Any], reference_key: str
+) -> list[dict[str, Any]]:
+    """The conditions at each parent (or ancestor), those of other controllers kept."""
     result = [dict(item) for item in before if item.get("controllerName") != CONTROLLER]
-    for parent in status.parents:
+    for parent in listed:
         reference = dict(parent.parent)
         ours = (item for item in before if item.get("controllerName") == CONTROLLER)
-        known = next((item for item in ours if item.get("parentRef") == reference), None)
+        known = next((item for item in ours if item.get(reference_key) == reference), None)
         result.append(
             {
-                "parentRef": reference,
+                reference_key: reference,
                 "controllerName": CONTROLLER,
                 "conditions": merged_conditions(
                     parent.conditions, list_at(known, "conditions"), status.generation, others=True
@@ -87,7 +89,9 @@ def status_document(status: Status, old: Mapping[str, Any]) -> dict[str, Any]:
     """The object's new `status`, built on its old one."""
     result = dict(old)
     if status.parents or "parents" in old:
-        result["parents"] = _parents(status, old)
+        result["parents"] = _at_each(status, status.parents, list_at(old, "parents"), "parentRef")
+    if status.ancestors or "ancestors" in old:
+        result["ancestors"] = _at_each(status, status.ancestors, list_at(old, "ancestors"), "ancestorRef")
     if status.conditions or "conditions" in old:
         result["conditions"] = merged_conditions(
             status.conditions, list_at(old, "conditions"), status.generation, others=True

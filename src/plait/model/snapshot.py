@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from plait.model.backend_tls import BackendTls
 from plait.model.destinations import NamespaceRules
 from plait.model.gateways import Credential, Gateway, GatewayListener, TlsCertificate
 from plait.model.ids import ObjectName
@@ -79,6 +80,8 @@ class Status:
     generation: int
     conditions: tuple[Condition, ...] = ()
     parents: tuple[ParentStatus, ...] = ()
+    ancestors: tuple[ParentStatus, ...] = ()
+    """For policies: the conditions at each object through which it acts."""
     listeners: tuple[ListenerStatus, ...] = ()
     addresses: tuple[str, ...] = ()
     supported_features: tuple[str, ...] = ()
@@ -129,6 +132,10 @@ class Snapshot:
     edges: Mapping[ObjectName, tuple[GatewayListener, ...]] = field(
         default_factory=dict[ObjectName, tuple[GatewayListener, ...]]
     )
+    backend_tls: Mapping[tuple[ObjectName, int], BackendTls] = field(
+        default_factory=dict[tuple[ObjectName, int], BackendTls]
+    )
+    """By Service and port, how backends that end TLS prove themselves."""
     certificates: Mapping[ObjectName, TlsCertificate] = field(default_factory=dict[ObjectName, TlsCertificate])
     credentials: Mapping[ObjectName, Credential] = field(default_factory=dict[ObjectName, Credential])
     """Secrets that DestinationRules name."""

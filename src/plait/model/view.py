@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from plait.model.backend_tls import BackendTls
 from plait.model.gateways import GatewayListener, TlsCertificate
 from plait.model.ids import Identity, ObjectName, Origin
 from plait.model.l4 import L4Rule
@@ -142,6 +143,8 @@ class OutboundCluster:
     protection: CallerProtection = DEFAULT.callers
     labels: Labels = ()
     """Those of the subset: its endpoints bear them all."""
+    backend_tls: BackendTls | None = None
+    """How its endpoints end TLS themselves, in place of mutual TLS."""
     missing: bool = False
     """Whether no rule declares the subset, or its TLS cannot be done: there is no such cluster, calls get 503."""
     rule: Origin | None = None

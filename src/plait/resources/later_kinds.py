@@ -1,6 +1,5 @@
 """The kinds that are checked and stored but do not act yet; each says so when it is applied."""
 
-from plait.resources.gateway_api.backend_tls_policy import BackendTLSPolicy
 from plait.resources.istio.request_authentication import RequestAuthentication
 from plait.resources.istio.telemetry import Telemetry
 from plait.resources.kind import Column, Kind
@@ -41,7 +40,6 @@ def _later(
 
 
 LATER_KINDS = (
-    _later(BackendTLSPolicy, GATEWAY, "backendtlspolicies", "btlspolicy", versions=("v1", "v1alpha3")),
     _later(RequestAuthentication, "security.istio.io", "requestauthentications", "ra"),
     _later(Telemetry, "telemetry.istio.io", "telemetries", "telemetry"),
 )

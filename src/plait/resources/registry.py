@@ -7,7 +7,8 @@ kind is a slip of the pen.
 import difflib
 from collections.abc import Iterator
 
-from plait.resources.catalogue import CORE_KINDS, GATEWAY_KINDS, ISTIO_KINDS
+from plait.resources.catalogue import CORE_KINDS, ISTIO_KINDS
+from plait.resources.gateway_kinds import GATEWAY_KINDS
 from plait.resources.kind import Column, Kind
 from plait.resources.later_kinds import LATER_KINDS
 from plait.resources.stored_kinds import STORED_KINDS, stored_kind

@@ -26,6 +26,7 @@ from plait.resources.parse import Resource
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.follow import follow_routes, follow_services, follow_workloads
 from plait.snapshot.follow_security import follow_security
+from plait.snapshot.link_backend_tls import link_backend_tls
 from plait.snapshot.link_destinations import link_destinations
 from plait.snapshot.link_edges import link_edges
 from plait.snapshot.link_gateways import link_gateways
@@ -98,6 +99,7 @@ class Builder:
         link_frontends(stage, dirty)
         link_gateways(stage, dirty)
         link_edges(stage, dirty)
+        link_backend_tls(stage, dirty)
         write_statuses(stage, dirty)
         write_service_statuses(stage, dirty)
         return self._built(stage, dirty)
@@ -164,6 +166,7 @@ class Builder:
             addresses=links.addresses.freeze(),
             serving=links.serving.freeze(),
             certificates=links.certificates.freeze(),
+            backend_tls=links.backend_tls.freeze(),
             workload_addresses=self._tables.workloads.ranges() if touched.everyone else former.workload_addresses,
         )
 

@@ -58,6 +58,10 @@ class Dirty:
     """Hosts and wildcards of VirtualServices whose frontends are put together again."""
     edges: set[ObjectName] = field(default_factory=set[ObjectName])
     """Istio's Gateways that came, went or changed, or whose Secrets did."""
+    backend_tls: set[Reference] = field(default_factory=set[Reference])
+    """Objects whose BackendTLSPolicies are chosen again."""
+    backend_tls_statuses: set[ObjectName] = field(default_factory=set[ObjectName])
+    """BackendTLSPolicies whose status is written again."""
     ranges: bool = False
     """Whether the address ranges of machines changed."""
 

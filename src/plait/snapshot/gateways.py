@@ -22,6 +22,8 @@ from plait.snapshot.routes import ResolvedRoute
 CONTROLLER: Final = "plait.dev/gateway"
 OUR_CLASS: Final = "plait"
 SUPPORTED_FEATURES: Final = (
+    "BackendTLSPolicy",
+    "BackendTLSPolicySANValidation",
     "GRPCRoute",
     "GRPCRouteNamedRouteRule",
     "GRPCRouteRequestHeaderModifier",

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from plait.model.backend_tls import BackendTls
 from plait.model.destinations import NamespaceRules
 from plait.model.gateways import Credential, Gateway, GatewayListener, TlsCertificate
 from plait.model.ids import ObjectName
@@ -59,6 +60,9 @@ class Links:
         default_factory=Versioned[ObjectName, tuple[GatewayListener, ...]]
     )
     edge_certificates: dict[ObjectName, TlsCertificate] = field(default_factory=dict[ObjectName, TlsCertificate])
+    backend_tls: Versioned[tuple[ObjectName, int], BackendTls] = field(
+        default_factory=Versioned[tuple[ObjectName, int], BackendTls]
+    )
     certificates: Versioned[ObjectName, TlsCertificate] = field(default_factory=Versioned[ObjectName, TlsCertificate])
     peers: Versioned[str, tuple[PeerAuthentication, ...]] = field(
         default_factory=Versioned[str, tuple[PeerAuthentication, ...]]

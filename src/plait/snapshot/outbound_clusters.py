@@ -48,6 +48,9 @@ def _cluster(snapshot: Snapshot, key: ClusterKey, caller: Workload, servers: Ser
         return None
     if not service.seen_from(caller.name.namespace):
         return OutboundCluster(key=key, host=service.host, protocol=port.protocol, missing=True)
+    outside = snapshot.backend_tls.get((key.service, key.port))
+    if outside is not None and outside.problem:
+        return OutboundCluster(key=key, host=service.host, protocol=port.protocol, missing=True)
     rule = destination_rule(snapshot, caller, service)
     subset = rule.subset(key.subset) if rule else None
     policy = policy_at(key.port, rule.policy, subset.policy if subset else None) if rule else None
@@ -60,6 +63,7 @@ def _cluster(snapshot: Snapshot, key: ClusterKey, caller: Workload, servers: Ser
         labels=subset.labels if subset else (),
         rule=_origin(rule, subset, policy),
         policy=policy,
+        backend_tls=outside,
     )
     if base.missing:
         return replace(base, policy=None)
@@ -104,7 +108,9 @@ def _linked(snapshot: Snapshot, cluster: OutboundCluster, service: Service, serv
     key = cluster.key.whole
     endpoints = snapshot.endpoints.get(key, ())
     identities = snapshot.identities.get(key, ()) if tls is None or tls.mode is TlsMode.MESH else ()
-    if tls is not None and tls.names and tls.mode is TlsMode.MESH:
+    if cluster.backend_tls is not None:
+        identities = ()
+    elif tls is not None and tls.names and tls.mode is TlsMode.MESH:
         identities = tuple(sorted(tls.names))
     behind = servers(key) if cluster.protocol.is_http and identities else ()
     idle = policy.pool.idle_timeout if policy and policy.pool else None

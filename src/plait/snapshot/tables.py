@@ -10,11 +10,14 @@ from functools import partial
 from typing import Any, Final, cast
 
 from plait.model.ids import ObjectName
+from plait.resources.core.config_map import ConfigMap
 from plait.resources.core.endpoint_slice import EndpointSlice
 from plait.resources.core.secret import Secret
 from plait.resources.parse import Resource
 from plait.snapshot.attach import GATEWAY_GROUP
 from plait.snapshot.authorization import declare_authorization
+from plait.snapshot.backend_tls import declare_authorities, declare_backend_tls
+from plait.snapshot.backend_tls_table import BackendTlsTable
 from plait.snapshot.certificates import declare_secret
 from plait.snapshot.conditions import PARTIALLY_INVALID
 from plait.snapshot.declared import DeclaredNode
@@ -72,9 +75,11 @@ class Tables:
         self.edges = EdgeTable()
         self.destinations = DestinationTable()
         self.virtual_services = VirtualServiceTable()
+        self.backend_tls = BackendTlsTable()
         self._kinds: Mapping[tuple[str, str], _Put] = {
             ("", "Service"): self._service,
             ("", "Secret"): self._secret,
+            ("", "ConfigMap"): self._config_map,
             ("", "Namespace"): self._namespace,
             ("", "Node"): self._node,
             ("discovery.k8s.io", "EndpointSlice"): self._slice,
@@ -89,6 +94,7 @@ class Tables:
             **{(GATEWAY_GROUP, kind.value): partial(self._route, kind) for kind in RouteKind},
             (GATEWAY_GROUP, "Gateway"): self._gateway,
             (GATEWAY_GROUP, "GatewayClass"): self._class,
+            (GATEWAY_GROUP, "BackendTLSPolicy"): self._backend_tls,
             (GATEWAY_GROUP, "ReferenceGrant"): self._grant,
         }
 
@@ -173,6 +179,17 @@ class Tables:
         declared = declare_secret(name, document) if isinstance(document, Secret) else None
         self.gateways.put_secret(name, declared, dirty)
         self.edges.note_secret(name, dirty)
+        held = declare_authorities(document) if isinstance(document, Secret) else None
+        self.backend_tls.put_authorities(("", "Secret", name), held, dirty)
+
+    def _config_map(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
+        document = resource.object if resource else None
+        held = declare_authorities(document) if isinstance(document, ConfigMap) else None
+        self.backend_tls.put_authorities(("", "ConfigMap", name), held, dirty)
+
+    def _backend_tls(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
+        declared = declare_backend_tls(resource, resource.spec) if resource else None
+        self.backend_tls.put(name, declared, dirty)
 
     def _peer(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
         declared = resource and declare_peer_authentication(

@@ -4,6 +4,7 @@ import base64
 from typing import Any
 
 from plait.model.gateways import ClientCertificates, GatewayListener
+from plait.model.traffic import ClusterKey
 from plait.resources.parse import Resource
 from plait.snapshot.build import Builder
 from plait.snapshot.link_edges import ISTIO_GATEWAY
@@ -157,3 +158,18 @@ def test_nothing_is_linked_that_does_not_depend() -> None:
     removed = builder.update([], [key_of(gateway("a", server()))])
     assert removed.touched.workloads == {name_of("edge/ingress")}
     assert listeners(builder) == ()
+
+
+def test_callers_bring_mutual_tls_to_ports_that_take_it() -> None:
+    """A sidecar calls a gateway in plaintext, and by mutual TLS where its server is ISTIO_MUTUAL; both ways at once."""
+    egress = service("edge/egress", 80, selector={"istio": "ingress"})
+    key = ClusterKey(service=name_of("edge/egress"), port=80)
+    target = server(8080, "api.example", protocol="HTTPS", mode="ISTIO_MUTUAL")
+    builder = built(proxy(), egress)
+    assert builder.snapshot.identities.get(key, ()) == ()
+
+    builder.update([gateway("a", target)])
+    assert builder.snapshot.identities[key] == ("spiffe://cluster.local/ns/edge/sa/default",)
+
+    builder.update([], [key_of(gateway("a", target))])
+    assert builder.snapshot.identities.get(key, ()) == ()

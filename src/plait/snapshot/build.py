@@ -28,7 +28,7 @@ from plait.snapshot.follow import follow_routes, follow_services, follow_workloa
 from plait.snapshot.follow_security import follow_security
 from plait.snapshot.link_backend_tls import link_backend_tls
 from plait.snapshot.link_destinations import link_destinations
-from plait.snapshot.link_edges import link_edges
+from plait.snapshot.link_edges import follow_edges, link_edges
 from plait.snapshot.link_gateways import link_gateways
 from plait.snapshot.link_policies import link_policies
 from plait.snapshot.link_routes import link_frontends, resolve_routes
@@ -91,6 +91,7 @@ class Builder:
         follow_workloads(stage, dirty)
         follow_reaches(stage, dirty, root_namespace=self._snapshot.root_namespace)
         follow_security(stage, dirty, root_namespace=self._snapshot.root_namespace)
+        follow_edges(stage, dirty)
         follow_services(stage, dirty)
         follow_virtual_services(stage, dirty)
         follow_routes(stage, dirty)

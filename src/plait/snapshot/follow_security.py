@@ -44,9 +44,9 @@ def _choosing(links: Links, workload: Workload, root_namespace: str) -> tuple[Ob
 
 
 def takes_plaintext(links: Links, workload: Workload, port: int) -> bool:
-    """Whether nobody brings mutual TLS to that port: it is DISABLEd, or a Gateway's."""
+    """Whether nobody brings mutual TLS to that port: it is DISABLEd, or a Gateway's own."""
     if workload.kind is WorkloadKind.GATEWAY:
-        return True
+        return port not in links.mesh_ports.get(workload.name, ())
     found = links.plaintext.get(workload.name)
     return found is not None and found.includes(port)
 

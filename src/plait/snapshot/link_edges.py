@@ -6,7 +6,7 @@ give it rules where their hosts and the server's meet; of a request's host only 
 cannot stand beside an older server, or beside a Gateway API listener of the same proxy, is left out and said.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -19,6 +19,7 @@ from plait.model.traffic import Redirect, RedirectPort, Rule
 from plait.snapshot.conditions import ACCEPTED, PROGRAMMED, Problem, checked, fails, holds, partially_invalid
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.edges import DeclaredEdge, DeclaredServer
+from plait.snapshot.follow import hosts_of
 from plait.snapshot.link_gateways import link_certificates
 from plait.snapshot.link_virtual_services import lookup_of
 from plait.snapshot.links import Stage
@@ -43,6 +44,31 @@ class _Linked:
     certificates: dict[ObjectName, TlsCertificate] = field(default_factory=dict[ObjectName, TlsCertificate])
     problems: dict[ObjectName, list[Problem]] = field(default_factory=dict[ObjectName, list[Problem]])
     served: set[ObjectName] = field(default_factory=set[ObjectName])
+
+
+def follow_edges(stage: Stage, dirty: Dirty) -> None:
+    """Mark the services in front of gateways whose ports came to take mutual TLS of the mesh, or no longer do."""
+    changed = {name for name in dirty.former if _is_gateway(stage, name, dirty)}
+    known = stage.tables.workloads.workloads
+    if dirty.edges:
+        changed.update(name for name, item in known.items() if item.workload.kind is WorkloadKind.GATEWAY)
+    for name in changed:
+        declared = known.get(name)
+        ports = _mesh_ports(stage, declared.workload) if declared else frozenset[int]()
+        if ports != stage.links.mesh_ports.get(name, frozenset()):
+            stage.links.mesh_ports[name] = ports
+            if declared is not None:
+                dirty.hosts.update(hosts_of(stage, declared.workload))
+
+
+def _mesh_ports(stage: Stage, proxy: Workload) -> frozenset[int]:
+    return frozenset(
+        server.port
+        for edge in stage.tables.edges.gateways.values()
+        if selects(edge.selector, proxy.labels)
+        for server in edge.servers
+        if server.terms.mesh
+    )
 
 
 def link_edges(stage: Stage, dirty: Dirty) -> None:
@@ -103,9 +129,8 @@ def _link_proxy(stage: Stage, proxy: Workload, linked: _Linked) -> None:
         linked.served.add(edge.name)
         for server in edge.servers:
             problem = _terms_problem(stage, proxy, server, linked)
-            for where, host in () if problem else server.hosts:
-                place = _Place(stage=stage, edge=edge, server=server, proxy=proxy)
-                listener = _listener(place, (where, host))
+            place = _Place(stage=stage, edge=edge, server=server, proxy=proxy)
+            for listener in () if problem else _listeners(place):
                 problem = _conflict(listener, found)
                 if problem is None:
                     found.append(listener)
@@ -172,14 +197,23 @@ class _Place:
     proxy: Workload
 
 
-def _listener(at: _Place, host: tuple[str, str]) -> GatewayListener:
+def _listeners(at: _Place) -> Iterator[GatewayListener]:
+    """One listener a host; of TLS of the mesh one for all, since sidecars name no host in it."""
+    if at.server.terms.mesh:
+        yield _listener(at, "", at.server.hosts)
+        return
+    for host in at.server.hosts:
+        yield _listener(at, host[1], (host,))
+
+
+def _listener(at: _Place, hostname: str, hosts: Iterable[tuple[str, str]]) -> GatewayListener:
     edge, server = at.edge, at.server
-    bound = list(_bound(at.stage, edge, host))
+    bound = [item for host in hosts for item in _bound(at.stage, edge, host)]
     listener = GatewayListener(
-        name=f"{edge.name.namespace}.{edge.name.name}.{server.port}.{host[1] or 'any'}",
+        name=f"{edge.name.namespace}.{edge.name.name}.{server.port}.{hostname or 'any'}",
         port=server.port,
         protocol=server.protocol,
-        hostname=host[1],
+        hostname=hostname,
         tls=server.tls,
         certificates=tuple(_in_namespace(at.proxy, name) for name in server.secrets),
         terms=_terms(at),
@@ -192,7 +226,7 @@ def _listener(at: _Place, host: tuple[str, str]) -> GatewayListener:
     if server.redirects:
         secure = Rule(name="httpsRedirect", redirect=_TO_HTTPS, origin=server.origin)
         return replace(listener, rules=(secure,))
-    return replace(listener, rules=tuple(_rules(at, host[1], bound)))
+    return replace(listener, rules=tuple(_rules(at, hostname, bound)))
 
 
 def _terms(at: _Place) -> TlsTerms:

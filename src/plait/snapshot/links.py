@@ -59,6 +59,8 @@ class Links:
     edges: Versioned[ObjectName, tuple[GatewayListener, ...]] = field(
         default_factory=Versioned[ObjectName, tuple[GatewayListener, ...]]
     )
+    mesh_ports: dict[ObjectName, frozenset[int]] = field(default_factory=dict[ObjectName, frozenset[int]])
+    """The ports of gateways' proxies that take mutual TLS of the mesh."""
     edge_certificates: dict[ObjectName, TlsCertificate] = field(default_factory=dict[ObjectName, TlsCertificate])
     backend_tls: Versioned[tuple[ObjectName, int], BackendTls] = field(
         default_factory=Versioned[tuple[ObjectName, int], BackendTls]

@@ -46,6 +46,27 @@ class Analyzed(TypedDict):
     findings: list[Found]
 
 
+class Unlike(TypedDict):
+    """An expectation that does not hold."""
+
+    field: str
+    expected: Any
+    found: Any
+
+
+class Tested(TypedDict):
+    """A case of a MeshTest."""
+
+    test: str
+    case: str
+    passed: bool
+    file: str
+    line: int
+    sentence: str
+    nearestMiss: str
+    differences: list[Unlike]
+
+
 class Changed(TypedDict):
     """An object before and after; null where it does not exist."""
 
@@ -137,6 +158,7 @@ OUTPUTS = (
     OutputSchema(command="diff", words="diff -f PATH", name="diff", form=list[Changed]),
     OutputSchema(command="validate", words="validate -f PATH", name="validate", form=Validated),
     OutputSchema(command="analyze", words="analyze [-f PATH]", name="analyze", form=Analyzed),
+    OutputSchema(command="test", words="test -f PATH", name="test", form=list[Tested]),
     OutputSchema(command="why", words="why --from WORKLOAD URL", name="why", form=answers.WhyAnswer),
     OutputSchema(command="top", words="top", name="top", form=list[answers.Edge]),
     OutputSchema(command="doctor", words="doctor", name="doctor", form=list[Finding]),

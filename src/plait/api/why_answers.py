@@ -66,7 +66,17 @@ class WhyAnswer(Answer):
     """Seconds that the request may take."""
     retries: int = 0
     """How often it is tried again."""
+    try_timeout: float | None = None
+    """Seconds that one try may take."""
+    retry_on: str = ""
+    """What it is tried again on, in Envoy's words."""
+    path: str = ""
+    """The path that the server sees."""
+    host: str = ""
+    """The Host that the server sees."""
+    mirrors: dict[str, float] = Field(default_factory=dict[str, float])
+    """Clusters that get a copy, with the share (of 1) of requests."""
     steps: tuple[WhyStep, ...] = ()
     """All decisions in order."""
     nearest_miss: str = ""
-    """The rule that came nearest when none matched, and what it lacks."""
+    """The rule that came nearest without matching, and what the call lacks for it."""

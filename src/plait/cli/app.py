@@ -24,6 +24,7 @@ COMMANDS = {
     "delete": ("plait.cli.delete", "Delete objects."),
     "validate": ("plait.cli.validate", "Check files without a mesh."),
     "analyze": ("plait.cli.analyze", "Find mistakes across objects."),
+    "test": ("plait.cli.test", "Run tests of routes and policies without a mesh."),
     "why": ("plait.cli.why", "Tell where a call would go, and why."),
     "top": ("plait.cli.top", "Show who calls whom, how fast, how well."),
     "demo": ("plait.cli.demo", "Run a small shop in a mesh, or check it."),

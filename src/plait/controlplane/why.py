@@ -110,6 +110,8 @@ class Why:
             authority=target.authority,
             path=target.path,
             headers=tuple(sorted(question.headers.items())),
+            tls=target.scheme in ("tls", "https"),
+            server_name=target.host if target.scheme in ("tls", "https") else "",
         )
 
     def _continue(
@@ -140,8 +142,13 @@ class Why:
             redirect=outcome.action.location,
             timeout=outcome.action.timeout or None,
             retries=outcome.action.retries,
+            try_timeout=outcome.action.per_try_timeout or None,
+            retry_on=outcome.action.retry_on if outcome.action.retries else "",
+            path=outcome.action.path if outcome.clusters else "",
+            host=outcome.action.authority if outcome.clusters else "",
+            mirrors=dict(outcome.action.mirrors),
             steps=tuple(story.steps),
-            nearest_miss=f"{nearest[0]}: {nearest[1]}" if nearest and outcome.status == 404 else "",
+            nearest_miss=f"{nearest[0]}: {nearest[1]}" if nearest else "",
         )
 
 

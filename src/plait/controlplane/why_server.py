@@ -73,6 +73,7 @@ class ServerHalf:
             headers=tuple(sorted(question.headers.items())),
             identity=identity if endpoint.identity else "",
             tls=bool(endpoint.identity),
+            server_name=names.MESH_SERVER_NAME if endpoint.identity else "",
             protocols=("h2", "http/1.1") if names.parse_cluster(cluster) else (),
         )
         return simulate(self._publisher.resources_for(view), call)

@@ -1,0 +1,1 @@
+"""Kinds of Plait's own: what no standard has an object for."""

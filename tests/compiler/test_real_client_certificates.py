@@ -1,5 +1,7 @@
 """Gateways that ask clients for certificates, in a real Envoy: required, optional, and versions of TLS."""
 
+import http.client
+import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +13,7 @@ from plait.compiler.compile import compile_view
 from plait.compiler.endpoints import cluster_endpoints
 from plait.envoy import types
 from plait.envoy.resource_set import ResourceSet
-from plait.model.gateways import ClientCertificates, GatewayListener, TlsCertificate, TlsTerms
+from plait.model.gateways import ClientAddresses, ClientCertificates, GatewayListener, TlsCertificate, TlsTerms
 from plait.model.services import Protocol, WorkloadKind
 from tests import builders as b
 from tests.envoy import certificates, live
@@ -105,3 +107,29 @@ def test_the_oldest_version_of_tls(app: live.App, tmp_path: Path) -> None:
         assert ask(port, client(tmp_path)) == 200
         with pytest.raises(REFUSED):
             ask(port, old)
+
+
+def test_addresses_of_clients_behind_other_proxies(app: live.App) -> None:
+    """The gateway appends whom it sees; the PROXY protocol tells whom, and without it a connection is closed."""
+    port = live.free_port()
+    plain = replace(
+        GatewayListener(name="http", port=80, protocol=Protocol.HTTP, rules=(b.rule("web", web=1),)),
+        clients=ClientAddresses(trusted_proxies=1, proxy_protocol=True),
+    )
+    view = replace(
+        b.view("edge", b.cluster("web", secure=False), kind=WorkloadKind.GATEWAY),
+        gateway=b.name("edge"),
+        gateway_ports=((80, port),),
+        listeners=(plain,),
+    )
+    name = f"{b.host('web')}:80"
+    endpoints = {name: cluster_endpoints(name, [b.endpoint("127.0.0.1", app.port)], node="")}
+    with live.running(compile_view(view).replaced(types.ENDPOINT, endpoints)):
+        head = b"PROXY TCP4 203.0.113.9 192.0.2.1 4444 80\r\n"
+        request = b"GET / HTTP/1.1\r\nHost: web\r\nX-Forwarded-For: 198.51.100.7\r\nConnection: close\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(head + request)
+            answer = connection.makefile("rb").read()
+        assert b"198.51.100.7,203.0.113.9" in answer
+        with pytest.raises((ConnectionError, http.client.HTTPException)):
+            live.request(("127.0.0.1", port), headers=[("X-Forwarded-For", "198.51.100.7")])

@@ -3,7 +3,7 @@
 import base64
 from typing import Any
 
-from plait.model.gateways import ClientCertificates, GatewayListener
+from plait.model.gateways import ClientAddresses, ClientCertificates, GatewayListener
 from plait.model.traffic import ClusterKey
 from plait.resources.parse import Resource
 from plait.snapshot.build import Builder
@@ -26,7 +26,7 @@ WEB = service("web")
 
 def gateway(name: str, *servers: Document, **fields: Any) -> Resource:
     """A Gateway for the proxies of `ingress`, unless it has another selector."""
-    meta = {key: fields.pop(key) for key in ("created",) if key in fields}
+    meta = {key: fields.pop(key) for key in ("created", "annotations") if key in fields}
     spec = {"selector": {"istio": "ingress"}, "servers": list(servers), **fields}
     return resource(NETWORKING, "Gateway", name, spec=spec, **meta)
 
@@ -173,3 +173,16 @@ def test_callers_bring_mutual_tls_to_ports_that_take_it() -> None:
 
     builder.update([], [key_of(gateway("a", target))])
     assert builder.snapshot.identities.get(key, ()) == ()
+
+
+def test_who_clients_are_behind_other_proxies() -> None:
+    """The annotation proxy.istio.io/config says it; what is no YAML, or no number, is told and changes nothing."""
+    good = "gatewayTopology: {numTrustedProxies: 2, proxyProtocol: {}}"
+    for text, expected in ((good, ClientAddresses(trusted_proxies=2, proxy_protocol=True)), ("", ClientAddresses())):
+        made = gateway("a", server(), annotations={"proxy.istio.io/config": text})
+        assert listeners(built(proxy(), made))[0].clients == expected
+
+    for text in ("{", "gatewayTopology: {numTrustedProxies: many}", "gatewayTopology: 3"):
+        builder = built(proxy(), gateway("a", server(), annotations={"proxy.istio.io/config": text}))
+        assert listeners(builder)[0].clients == ClientAddresses()
+        assert status(builder, "a")["PartiallyInvalid"] == ("True", "UnsupportedValue")

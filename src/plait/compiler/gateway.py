@@ -12,6 +12,7 @@ from typing import Final
 from envoy.config.core.v3 import base_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
+from envoy.extensions.filters.listener.proxy_protocol.v3 import proxy_protocol_pb2
 
 from plait.compiler import denials, http, inbound_http, metrics, routes, targets, tls
 from plait.compiler import gateway_connections as connections
@@ -50,7 +51,9 @@ def listeners(view: View) -> Iterator[listener_pb2.Listener]:
         if plain:
             match = listener_components_pb2.FilterChainMatch(transport_protocol="raw_buffer" if chains else "")
             routes_name = names.gateway_route(port)
-            chains.append(Chain(name="plaintext", filter_chain_match=match, filters=[_requests(view, routes_name)]))
+            chains.append(
+                Chain(name="plaintext", filter_chain_match=match, filters=[_requests(view, routes_name, plain)])
+            )
         message = listener_pb2.Listener(
             name=names.gateway_listener(port),
             address=proto.socket_address("0.0.0.0", bound.get(port, port)),  # noqa: S104 (a gateway is there to be called)
@@ -59,6 +62,8 @@ def listeners(view: View) -> Iterator[listener_pb2.Listener]:
             per_connection_buffer_limit_bytes=proto.number(_BUFFER_LIMIT),
             filter_chains=chains,
         )
+        if any(item.clients.proxy_protocol for item in items):
+            message.listener_filters.append(_proxy_protocol())
         if any(item.tls or item.protocol is Protocol.TLS for item in items):
             message.listener_filters.append(tls_inspector())
         yield message
@@ -73,14 +78,22 @@ def _secure(view: View, item: GatewayListener) -> Chain:
         name=item.name,
         filter_chain_match=match,
         transport_socket=tls.from_outside(certificates, terms=item.terms, trust_domain=view.identity.trust_domain),
-        filters=[_requests(view, names.gateway_route(item.port, item.name))],
+        filters=[_requests(view, names.gateway_route(item.port, item.name), [item])],
     )
 
 
-def _requests(view: View, routes_name: str) -> listener_components_pb2.Filter:
+def _proxy_protocol() -> listener_components_pb2.ListenerFilter:
+    """Takes the client's address from what the proxy in front writes first."""
+    return listener_components_pb2.ListenerFilter(
+        name="envoy.filters.listener.proxy_protocol", typed_config=proto.packed(proxy_protocol_pb2.ProxyProtocol())
+    )
+
+
+def _requests(view: View, routes_name: str, items: Sequence[GatewayListener]) -> listener_components_pb2.Filter:
     reporter = metrics.source(str(view.gateway or view.name), str(view.identity))
     message = http.manager("gateway", metrics.requests(reporter))
     message.use_remote_address.CopyFrom(proto.true())
+    message.xff_num_trusted_hops = max(item.clients.trusted_proxies for item in items)
     message.normalize_path.CopyFrom(proto.true())
     message.request_headers_timeout.CopyFrom(proto.seconds(_REQUEST_HEADERS_TIMEOUT))
     message.stream_idle_timeout.CopyFrom(proto.seconds(300))

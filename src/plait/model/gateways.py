@@ -37,6 +37,18 @@ class TlsTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientAddresses:
+    """How a gateway learns who its clients are, behind other proxies.
+
+    `trusted_proxies` of them in front write X-Forwarded-For; with `proxy_protocol` each connection begins with the
+    PROXY protocol, and those without it are closed.
+    """
+
+    trusted_proxies: int = 0
+    proxy_protocol: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayListener:
     """A listener of a Gateway, with the rules of the routes attached to it, in order.
 
@@ -55,6 +67,7 @@ class GatewayListener:
     l4_rules: tuple[L4Rule, ...] = ()
     attached_routes: int = 0
     terms: TlsTerms = TlsTerms()
+    clients: ClientAddresses = ClientAddresses()
     separate_hosts: bool = False
     """Whether a request gets only the rules of the most specific host (Istio), not those of wider ones after them."""
     origin: Origin | None = None

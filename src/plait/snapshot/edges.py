@@ -4,15 +4,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from plait.model.gateways import ClientCertificates, TlsTerms
+from plait.model.gateways import ClientAddresses, ClientCertificates, TlsTerms
 from plait.model.ids import ObjectName, Origin
 from plait.model.services import Labels, Protocol
 from plait.resources.istio.gateway import GatewaySpec, Server, ServerTLSSettings
 from plait.resources.parse import Resource
+from plait.snapshot.client_addresses import client_addresses
 from plait.snapshot.conditions import Problem
 from plait.snapshot.workloads import labels_of
 
 _HTTP: Final = ("HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTPS")
+_DIRECT: Final = ClientAddresses()
 _USUAL: Final = TlsTerms()
 _PASSED: Final = ("PASSTHROUGH", "AUTO_PASSTHROUGH")
 _CLIENTS: Final = {
@@ -55,6 +57,7 @@ class DeclaredEdge:
     created: float
     selector: Labels
     servers: tuple[DeclaredServer, ...]
+    clients: ClientAddresses = _DIRECT
     dropped: tuple[Problem, ...] = ()
 
     @property
@@ -74,12 +77,18 @@ def declare_edge(resource: Resource, spec: GatewaySpec) -> DeclaredEdge:
         problems.extend(found)
         if not found:
             servers.append(_server(server, resource.origin(f"spec.servers[{index}]")))
+    clients = _DIRECT
+    try:
+        clients = client_addresses(resource.annotations)
+    except ValueError as error:
+        problems.append(Problem(reason="UnsupportedValue", message=str(error)))
     return DeclaredEdge(
         name=resource.object_name,
         generation=resource.generation,
         created=resource.created,
         selector=labels_of(spec.selector),
         servers=tuple(servers),
+        clients=clients,
         dropped=tuple(problems),
     )
 

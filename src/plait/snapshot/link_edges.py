@@ -217,6 +217,7 @@ def _listener(at: _Place, hostname: str, hosts: Iterable[tuple[str, str]]) -> Ga
         tls=server.tls,
         certificates=tuple(_in_namespace(at.proxy, name) for name in server.secrets),
         terms=_terms(at),
+        clients=edge.clients,
         separate_hosts=True,
         attached_routes=len(bound),
         origin=server.origin,

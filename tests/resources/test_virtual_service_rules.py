@@ -98,6 +98,12 @@ def test_mistakes_are_told_at_their_place(made: Document, path: str, problem: st
     assert any(place == path and problem in text for place, text in found), found
 
 
+@pytest.mark.parametrize("match", [{}, {"name": "only"}, {"statPrefix": "x"}])
+def test_trap_06_an_empty_match_is_refused(match: Document):
+    """A match must say something; a rule for all requests has none."""
+    assert [item.path for item in violations(http(match=[match]))] == ["spec.http[0].match[0]"]
+
+
 RIGHT: list[Document] = [
     http(headers={"request": {"set": {"Host": "a.b", ":authority": "c.d"}}}),
     rewritten("^/(?P<a>[^/]+)/(b)$", "/\\2/\\1\\\\"),

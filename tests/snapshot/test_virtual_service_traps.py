@@ -51,6 +51,14 @@ def test_trap_01_attempts_zero_turns_retries_off():
     assert "connect-failure" in three.on
 
 
+def test_trap_02_what_never_reached_the_app_is_repeated_by_the_caller():
+    """Istio's server repeats such requests; here the caller's sidecar does, as servers may pass bytes only."""
+    retry = only(snapshot_of(REVIEWS, virtual_service("vs", to("reviews")))).retry
+
+    assert retry is not None
+    assert "reset-before-request" in retry.on
+
+
 def test_trap_03_statuses_in_retry_on_are_codes():
     """A number in `retryOn` is a status that the app sends, beside the named conditions."""
     policy = {"attempts": 1, "retryOn": "503, reset,429", "retryRemoteLocalities": True}

@@ -121,8 +121,9 @@ class Views:
 
     def gauges(self) -> Mapping[str, float]:
         """Control's own figures, for Prometheus."""
-        counts = _counts(self.proxies())
         snapshot = self._publisher.snapshot
+        states = self._connections.states()
+        counts = _counts([state for state in states if parse_proxy(state.proxy) in snapshot.workloads])
         return {
             "proxies_connected": counts.ready,
             "proxies_synced": counts.synced,
@@ -176,7 +177,7 @@ class Views:
         )
 
 
-def _counts(proxies: Sequence[schemas.Proxy]) -> ProxyCounts:
+def _counts(proxies: Sequence[schemas.Proxy] | Sequence[ProxyState]) -> ProxyCounts:
     return ProxyCounts(
         ready=sum(proxy.connected for proxy in proxies),
         synced=sum(proxy.connected and proxy.synced for proxy in proxies),

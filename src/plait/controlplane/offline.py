@@ -48,7 +48,8 @@ def offline_mesh(documents: Sequence[Document], *, default_namespace: str = "def
             unread.append(_name(document, default_namespace))
             continue
         resources.append(found)
-        stored, refused = admission.admit(document.value, None)
+        written = {name: value for name, value in document.value.items() if name != "status"}
+        stored, refused = admission.admit(written, None)
         kept = parse(stored, lines=document.lines, file=document.file, default_namespace=default_namespace)
         violations += refused
         if isinstance(kept, Resource) and not refused:

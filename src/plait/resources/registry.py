@@ -11,12 +11,12 @@ from plait.resources.catalogue import CORE_KINDS, ISTIO_KINDS
 from plait.resources.gateway_kinds import GATEWAY_KINDS
 from plait.resources.kind import Column, Kind
 from plait.resources.later_kinds import LATER_KINDS
-from plait.resources.plait_kinds import PLAIT_KINDS
+from plait.resources.own_kinds import OWN_KINDS
 from plait.resources.stored_kinds import STORED_KINDS, stored_kind
 
 __all__ = ["KINDS", "Column", "Kind", "find", "nearest_kinds", "of", "split_api_version", "stored_only"]
 
-KINDS: tuple[Kind, ...] = CORE_KINDS + GATEWAY_KINDS + ISTIO_KINDS + LATER_KINDS + PLAIT_KINDS + STORED_KINDS
+KINDS: tuple[Kind, ...] = CORE_KINDS + GATEWAY_KINDS + ISTIO_KINDS + LATER_KINDS + OWN_KINDS + STORED_KINDS
 """Every kind that is known, those that the mesh acts on first."""
 
 CLOSED_GROUPS = frozenset(

@@ -3,7 +3,7 @@
 from plait.resources.kind import Column, Kind
 from plait.resources.plait.mesh_test import MeshTest
 
-PLAIT_KINDS = (
+OWN_KINDS = (
     Kind(
         group="plait.dev",
         versions=("v1",),

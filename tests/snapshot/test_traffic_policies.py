@@ -108,6 +108,20 @@ def test_trap_13_several_rules_of_one_host_have_one_policy() -> None:
     assert "PartiallyInvalid" not in said(builder, "older")
 
 
+def test_trap_14_limits_of_connections_hold_at_the_server_too() -> None:
+    """The port's settings before the service's, replaced as a whole; a rule for some callers says nothing there."""
+    pool = {"connectionPool": {"tcp": {"maxConnections": 5}}}
+    of_port = {"port": {"number": 81}, "connectionPool": {"http": {"http1MaxPendingRequests": 2}}}
+
+    def at_server(**fields: Any) -> dict[int, Pool | None]:
+        snapshot = mesh(destination_rule("web", **fields))
+        return {port.number: port.pool for port in project(snapshot, name_of("web-1"), frozenset()).inbound}
+
+    found = at_server(policy={**pool, "portLevelSettings": [of_port]})
+    assert (found[8080], found[8081]) == (Pool(max_connections=5), Pool(max_pending=2))
+    assert at_server(policy=pool, selector={"app": "web"})[8080] is None
+
+
 def test_trap_15_outlier_detection_has_istios_defaults_once_the_block_is_there() -> None:
     """Five server errors, gateway errors off, 10 s, 30 s, ten per cent but at least one, no panic."""
     found = treated({"outlierDetection": {}}).protection

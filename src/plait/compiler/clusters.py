@@ -240,6 +240,9 @@ def inbound(port: InboundPort) -> cluster_pb2.Cluster:
     message = _base(name, cluster_pb2.Cluster.STATIC)
     message.load_assignment.CopyFrom(static_endpoints(name, (("127.0.0.1", port.app_port or port.number),)))
     message.circuit_breakers.CopyFrom(breakers.of_server(port.protection, port.protocol))
+    if port.pool is not None:
+        breakers.tighten(message.circuit_breakers, port.pool)
+        pools.on_cluster(message, port.pool)
     written = _written_in(port.protection.origins)
     if written:
         message.metadata.CopyFrom(proto.metadata(names.METADATA, (("limits", written),)))

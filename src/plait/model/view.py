@@ -17,7 +17,7 @@ from plait.model.protection import DEFAULT, IDLE_TOWARDS_AN_APP, CallerProtectio
 from plait.model.security import AuthorizationPolicy, MutualTlsMode
 from plait.model.services import Capture, Endpoint, Labels, Protocol, Resolution, WorkloadKind
 from plait.model.traffic import ClusterKey, Rule
-from plait.model.traffic_policy import TrafficPolicy
+from plait.model.traffic_policy import Pool, TrafficPolicy
 
 SERVICE_ADDRESSES: Final = "240.240.0.0/16"
 """Where the addresses of services come from that the mesh gives."""
@@ -62,6 +62,8 @@ class InboundPort:
     protection: ServerProtection = DEFAULT.server
     tells_caller: bool = False
     """Whether a service that leads here wants its app to be told who calls."""
+    pool: Pool | None = None
+    """Limits of connections that a DestinationRule sets for both ends of a call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

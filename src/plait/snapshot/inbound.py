@@ -13,7 +13,9 @@ from plait.model.security import AuthorizationPolicy, MutualTlsMode
 from plait.model.services import Protocol, Service, Workload
 from plait.model.snapshot import Snapshot
 from plait.model.traffic import ClusterKey
+from plait.model.traffic_policy import Pool
 from plait.model.view import HttpReason, InboundMode, InboundPort, ServerPort
+from plait.snapshot.destinations import destination_rule
 from plait.snapshot.protection import reasons_for, tightest
 from plait.snapshot.selection import candidates
 from plait.snapshot.services import target_number
@@ -67,6 +69,7 @@ def inbound_ports(snapshot: Snapshot, workload: Workload) -> tuple[InboundPort, 
                 idle_timeout=_idle_timeout(leading),
                 protection=protection,
                 tells_caller=any(service.tells_caller for service in leading),
+                pool=_pool(snapshot, workload, leading, number),
             )
         )
     return tuple(found)
@@ -81,6 +84,18 @@ def _services_at(snapshot: Snapshot, workload: Workload) -> Mapping[int, Sequenc
         for number in dict.fromkeys(number for number in numbers if number is not None):
             found.setdefault(number, []).append(service)
     return found
+
+
+def _pool(snapshot: Snapshot, workload: Workload, leading: Iterable[Service], number: int) -> Pool | None:
+    """The limits of connections that hold at the server too: of the first service that leads there and has a rule."""
+    for service in leading:
+        rule = destination_rule(snapshot, workload, service)
+        policy = rule.policy if rule and rule.selector is None else None
+        for port in service.ports if policy else ():
+            pool = policy.at(port.number).pool if policy else None
+            if pool is not None and target_number(service, port, workload) == number:
+                return pool
+    return None
 
 
 def _idle_timeout(leading: Iterable[Service]) -> float:

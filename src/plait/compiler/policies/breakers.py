@@ -12,6 +12,7 @@ from envoy.type.v3 import percent_pb2
 from plait.envoy import proto
 from plait.model.protection import CallerProtection, Ejection, ServerProtection
 from plait.model.services import Protocol
+from plait.model.traffic_policy import Pool
 
 Thresholds = circuit_breaker_pb2.CircuitBreakers.Thresholds
 
@@ -77,6 +78,17 @@ def of_server(protection: ServerProtection, protocol: Protocol) -> circuit_break
         return _breakers(_thresholds(requests=at_once))
     queue = at_once if protection.queue is None else protection.queue
     return _breakers(_thresholds(connections=at_once, requests=at_once, pending=queue))
+
+
+def tighten(message: circuit_breaker_pb2.CircuitBreakers, pool: Pool) -> None:
+    """Lets no more through than a pool says, nor than was said before."""
+    for thresholds in message.thresholds:
+        for held, limit in (
+            (thresholds.max_connections, pool.max_connections),
+            (thresholds.max_requests, pool.max_requests),
+            (thresholds.max_pending_requests, pool.max_pending),
+        ):
+            held.value = min(held.value, proto.UNLIMITED if limit is None else limit)
 
 
 def ejection(settings: Ejection) -> outlier_detection_pb2.OutlierDetection:

@@ -1,7 +1,9 @@
 """The kinds that are checked and stored but do not act yet; each says so when it is applied."""
 
+from plait.resources.istio.proxy_config import ProxyConfig
 from plait.resources.istio.request_authentication import RequestAuthentication
 from plait.resources.istio.telemetry import Telemetry
+from plait.resources.istio.workload_group import WorkloadGroup
 from plait.resources.kind import Column, Kind
 from plait.resources.meta import KubernetesObject
 
@@ -40,6 +42,8 @@ def _later(
 
 
 LATER_KINDS = (
+    _later(WorkloadGroup, "networking.istio.io", "workloadgroups", "wg"),
+    _later(ProxyConfig, "networking.istio.io", "proxyconfigs", versions=("v1beta1",)),
     _later(RequestAuthentication, "security.istio.io", "requestauthentications", "ra"),
     _later(Telemetry, "telemetry.istio.io", "telemetries", "telemetry"),
 )

@@ -31,8 +31,6 @@ rbac.authorization.k8s.io v1 Role roles
 rbac.authorization.k8s.io v1 RoleBinding rolebindings
 gateway.networking.k8s.io v1 ListenerSet listenersets lset
 gateway.networking.k8s.io v1 UDPRoute udproutes
-networking.istio.io v1 WorkloadGroup workloadgroups wg
-networking.istio.io v1beta1 ProxyConfig proxyconfigs
 networking.istio.io v1alpha3 EnvoyFilter envoyfilters
 extensions.istio.io v1alpha1 WasmPlugin wasmplugins
 extensions.istio.io v1alpha1 TrafficExtension trafficextensions

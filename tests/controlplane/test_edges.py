@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from plait.controlplane.edges import Edges, quantile
+from plait.analysis.histogram import quantile
+from plait.controlplane.edges import Edges
 
 
 def sample(count: int, *, failed: int = 0) -> dict[str, Any]:

@@ -24,6 +24,23 @@ kind: ConfigMap
 metadata: {name: settings}
 data: {colour: blue}
 """
+ROLLOUT = """---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata:
+  name: web
+  annotations:
+    rollout.plait.dev/phase: Progressing
+    rollout.plait.dev/plan: |
+      {"old": {"namespace": "default", "name": "web", "port": 80},
+       "new": {"namespace": "default", "name": "web-v2", "port": 80},
+       "steps": [10, 100], "every": 1, "timeout": 2, "guard": {}}
+    rollout.plait.dev/step: "0"
+    rollout.plait.dev/reference: "{}"
+spec:
+  parentRefs: [{group: "", kind: Service, name: web, port: 80}]
+  rules: [{backendRefs: [{name: web, port: 80, weight: 90}, {name: web-v2, port: 80, weight: 10}]}]
+"""
 OUTPUTS = {
     "status": ("status",),
     "apply": ("apply", "-f", "objects.yaml", "--wait"),
@@ -34,6 +51,7 @@ OUTPUTS = {
     "validate": ("validate", "-f", "objects.yaml"),
     "why": ("why", "--from", "web", "GET", "http://web/"),
     "top": ("top",),
+    "rollout": ("rollout", "web", "--status"),
     "doctor": ("doctor",),
     "backup": ("backup", "mesh.backup"),
     "proxy-list": ("proxy", "list"),
@@ -54,7 +72,7 @@ def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
         assert made.plait(*words, sys.executable, "-c", SERVER)[0] == 0
         assert made.plait("run", "--name", "caller", "--", sys.executable, "-c", CALL)[0] == 0
         assert made.plait("grant", "add", "builds", "--user", "65534", "--allow", "default/web")[0] == 0
-        (made.folder / "objects.yaml").write_text(OBJECTS)
+        (made.folder / "objects.yaml").write_text(OBJECTS + ROLLOUT)
         (made.folder / "changed.yaml").write_text(OBJECTS.replace("blue", "red"))
         yield made
     finally:

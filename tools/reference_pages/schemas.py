@@ -8,9 +8,11 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from plait.analysis.findings import Severity
+from plait.analysis.rollout import Figures, Verdict
 from plait.api import schemas as answers
 from plait.cli.demo_checks import Observation
 from plait.cli.findings import Finding
+from plait.cli.rollout_state import Phase
 from plait.controlplane.archive import Manifest
 from plait.resources.violations import Violation
 
@@ -104,6 +106,32 @@ class UserToken(TypedDict):
     user: str
 
 
+class RolloutStep(TypedDict):
+    """What was seen of both versions in a step of a rollout; `weight` is the new version's share in percent."""
+
+    weight: int
+    old: Figures
+    new: Figures
+    decision: Verdict
+    reason: str
+
+
+RolloutReport = TypedDict(
+    "RolloutReport",
+    {
+        "route": str,
+        "namespace": str,
+        "from": str,
+        "to": str,
+        "phase": Phase,
+        "weight": int,
+        "reason": str,
+        "steps": list[RolloutStep],
+    },
+)
+"""How a rollout is; `steps` are those that this command watched."""
+
+
 class ObjectOrList(TypedDict):
     """A Kubernetes object, or a list of them in `items`."""
 
@@ -161,6 +189,7 @@ OUTPUTS = (
     OutputSchema(command="test", words="test -f PATH", name="test", form=list[Tested]),
     OutputSchema(command="why", words="why --from WORKLOAD URL", name="why", form=answers.WhyAnswer),
     OutputSchema(command="top", words="top", name="top", form=list[answers.Edge]),
+    OutputSchema(command="rollout", words="rollout HTTPROUTE", name="rollout", form=RolloutReport),
     OutputSchema(command="doctor", words="doctor", name="doctor", form=list[Finding]),
     OutputSchema(command="backup", words="backup FILE", name="backup", form=Manifest),
     OutputSchema(command="demo", words="demo --check", name="demo-check", form=list[Observation]),

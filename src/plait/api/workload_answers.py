@@ -128,3 +128,7 @@ class Edge(Answer):
     """Requests by response code."""
     total: int = 0
     """Requests since the sidecar started."""
+    counts: dict[str, int] = Field(default_factory=dict[str, int])
+    """Requests since the sidecar started, by response code; `0` is no answer."""
+    buckets: list[tuple[float, int]] = Field(default_factory=list[tuple[float, int]])
+    """Requests since the sidecar started that took at most so many milliseconds: [bound, requests]."""

@@ -27,6 +27,7 @@ COMMANDS = {
     "test": ("plait.cli.test", "Run tests of routes and policies without a mesh."),
     "why": ("plait.cli.why", "Tell where a call would go, and why."),
     "top": ("plait.cli.top", "Show who calls whom, how fast, how well."),
+    "rollout": ("plait.cli.rollout", "Shift requests to a new version step by step, under a guard."),
     "demo": ("plait.cli.demo", "Run a small shop in a mesh, or check it."),
     "doctor": ("plait.cli.doctor", "Examine this machine and the mesh."),
     "backup": ("plait.cli.backup", "Save objects, authority and tokens in a file."),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from plait.analysis.histogram import quantile
 from plait.api import schemas
 
 WINDOW: Final = 10.0
@@ -129,20 +130,6 @@ def _edge(
         p99=quantile(growth, 0.99),
         codes=codes,
         total=counted.total,
+        counts=dict(counted.codes),
+        buckets=sorted(item for item in counted.buckets.items() if item[0] >= 0),
     )
-
-
-def quantile(buckets: Sequence[tuple[float, int]], share: float) -> float | None:
-    """The value below which that share of a cumulative histogram lies, interpolated as Prometheus does; None if empty.
-
-    Source: https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile
-    """
-    if not buckets or buckets[-1][1] <= 0:
-        return None
-    wanted = share * buckets[-1][1]
-    lower, below = 0.0, 0
-    for bound, count in buckets:
-        if count >= wanted:
-            return bound if count == below else lower + (bound - lower) * (wanted - below) / (count - below)
-        lower, below = bound, count
-    return buckets[-1][0]

@@ -196,3 +196,13 @@ def test_retries():
     assert only_rule(rule(backend("v1"))).retry is None
     assert only_rule(rule(backend("v1"), retry=retry)).retry == Retry(attempts=3, codes=(500, 503), backoff=0.1)
     assert only_rule(rule(backend("v1"), retry={})).retry == Retry()
+
+
+def test_a_try_that_took_too_long_is_made_again_where_retries_are_asked_for() -> None:
+    """A limit of one try and a retry block together repeat what the backend may have seen; either alone does not."""
+    limit = {"backendRequest": "300ms"}
+    both = only_rule(rule(backend("v1"), retry={}, timeouts=limit)).retry
+    assert both is not None
+    assert both.on == (*Retry().on, "reset")
+    assert only_rule(rule(backend("v1"), timeouts=limit)).retry is None
+    assert only_rule(rule(backend("v1"), retry={}, timeouts={"backendRequest": "0s"})).retry == Retry()

@@ -90,7 +90,7 @@ def _template(
         rewrite=filters.rewrite,
         timeout=_seconds(timeouts.request),
         backend_timeout=_seconds(timeouts.backend_request),
-        retry=_retry(rule.retry),
+        retry=_retry(rule.retry, _seconds(timeouts.backend_request)),
         cors=filters.cors,
         session=session_persistence(rule.session_persistence, f"{resource.namespace}/{resource.name}/{label}"),
         origin=resource.origin(path),
@@ -123,11 +123,13 @@ def _seconds(text: str | None) -> float | None:
     return None if text is None else duration_seconds(text)
 
 
-def _retry(retry: api.HTTPRouteRetry | None) -> Retry | None:
+def _retry(retry: api.HTTPRouteRetry | None, backend_timeout: float | None) -> Retry | None:
+    """Who limits a try and asks for retries wants a slow try made again, though the app may have seen it."""
     if retry is None:
         return None
     defaults = Retry()
     return Retry(
+        on=(*defaults.on, "reset") if backend_timeout else defaults.on,
         attempts=defaults.attempts if retry.attempts is None else retry.attempts,
         codes=tuple(sorted(retry.codes)),
         backoff=_seconds(retry.backoff) or defaults.backoff,

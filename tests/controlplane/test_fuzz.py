@@ -160,3 +160,18 @@ def test_any_json_is_refused_or_understood(kind: tuple[str, str], spec: Any) -> 
     """An object of a known kind with anything for a spec."""
     value: Mapping[str, Any] = {"apiVersion": kind[0], "kind": kind[1], "metadata": {"name": "a"}, "spec": spec}
     checked(list(load(json.dumps(value)).documents))
+
+
+def test_an_address_that_is_none_is_told() -> None:
+    """Found by bending objects: it ended the control plane."""
+    entry = """\
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: a}
+spec: {hosts: [a.example], addresses: [240.240.9.2(], ports: [{number: 80, name: http}], resolution: NONE}
+"""
+
+    (violation,) = offline_mesh(load(entry).documents).violations
+
+    assert (violation.path, violation.line) == ("spec.addresses[0]", 4)
+    assert "must be an IP address or a CIDR range" in violation.problem

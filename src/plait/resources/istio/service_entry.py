@@ -1,5 +1,6 @@
 """networking.istio.io ServiceEntry: a service that is not a Kubernetes Service."""
 
+import ipaddress
 import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -72,6 +73,9 @@ class ServiceEntrySpec(Model):
         yield from self._broken_ports()
 
     def _broken_hosts(self) -> Iterator[Finding]:
+        for index, address in enumerate(self.addresses):
+            problem = f'Invalid value: "{address}": must be an IP address or a CIDR range'
+            yield from when(not _is_range(address), problem, "addresses", index)
         for index, host in enumerate(self.hosts):
             yield from when(host == "*", "hostname cannot be wildcard", "hosts", index)
             yield from when(not _HOST.fullmatch(host), f'Invalid value: "{host}": must be a DNS name', "hosts", index)
@@ -84,6 +88,14 @@ class ServiceEntrySpec(Model):
             yield from when(port.name in names, f'Duplicate value: "{port.name}"', "ports", index, "name")
             numbers.add(port.number)
             names.add(port.name)
+
+
+def _is_range(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 class ServiceEntry(KubernetesObject):

@@ -27,6 +27,7 @@ from tests.snapshot.resources_builders import (
     to_service,
     workload,
 )
+from tests.snapshot.resources_builders import destination_rule as policy_rule
 from tests.snapshot.virtual_service_builders import destination_rule, to, virtual_service
 
 _ALL = {"namespaces": {"from": "All"}}
@@ -140,6 +141,16 @@ VARIANTS: tuple[tuple[Resource, ...], ...] = (
         destination_rule("d", "a", "v1"),
         destination_rule("d", "*.local", "v1", "v2"),
         destination_rule("d", "b"),
+    ),
+    (
+        policy_rule("p", "a", policy={"connectionPool": {"tcp": {"maxConnections": 3}}, "outlierDetection": {}}),
+        policy_rule("p", "a", policy={"tls": {"mode": "MUTUAL", "credentialName": "tls"}}, selector={"app": "a"}),
+        policy_rule("p", "*", policy={"tls": {"mode": "DISABLE"}}, exportTo=["."]),
+        policy_rule("p", "a", policy={"loadBalancer": {"simple": "RANDOM"}}, created=1),
+    ),
+    (
+        policy_rule("istio-system/p", "a.default", policy={"tls": {"mode": "ISTIO_MUTUAL"}}),
+        policy_rule("istio-system/p", "a.default", policy={"connectionPool": {"http": {"maxRetries": 1}}}),
     ),
     (
         virtual_service("x", {"route": [{"destination": {"host": "b", "subset": "v1"}}]}, hosts=("b",), created=1),

@@ -31,7 +31,6 @@ ANALYZERS: Final[tuple[Analyzer, ...]] = (
     virtual_services.unknown_gateways,
     virtual_services.conflicting_hosts,
     virtual_services.shadowed,
-    virtual_services.claims_unchecked,
     virtual_services.subsets_at_gateways,
     routes.parents,
     routes.shadowed,

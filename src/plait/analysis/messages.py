@@ -205,8 +205,8 @@ ISTIO_ANNOTATION: Final = _message(
     "It sets something of Istio's sidecars. The mesh does not act on it.",
 )  # fmt: skip
 JWT_CLAIM_ROUTING: Final = _message(
-    "PLT0701", "IST0149", ERROR, "a rule matches claims of a token that nobody checks",
-    "Without a RequestAuthentication for the gateway there are no claims, so the rule never matches.",
+    "PLT0701", "IST0149", ERROR, "a rule matches claims of a token",
+    "Routes cannot ask for claims in this release, so the object is refused.",
 )  # fmt: skip
 TELEMETRY_PROVIDER: Final = _message(
     "PLT0702", "IST0157", WARNING, "a Telemetry names no provider",

@@ -7,12 +7,11 @@ from typing import Any, Final
 from plait.analysis import messages
 from plait.analysis.fields import Field
 from plait.analysis.findings import Finding
-from plait.analysis.mesh import ISTIO, SECURITY, Item, Mesh, full_host, overlap
+from plait.analysis.mesh import ISTIO, Item, Mesh, full_host, overlap
 from plait.analysis.references import destinations
 from plait.resources.values import as_object
 
 MESH: Final = "mesh"
-_CLAIM: Final = "@request.auth.claims"
 
 
 def gateways_of(item: Item) -> tuple[tuple[str, Field], ...]:
@@ -132,30 +131,6 @@ def _wider_text(wanted: Any, given: Any, *, own: dict[str, Any], conditions: dic
         value = text.get("exact", text.get("prefix"))
         return prefix in ("", "/") or (isinstance(value, str) and value.startswith(prefix))
     return given is not None and wanted == given
-
-
-def claims_unchecked(mesh: Mesh) -> Iterator[Finding]:
-    """Matches of a token's claims where no RequestAuthentication checks tokens."""
-    for item in mesh.of(ISTIO, "VirtualService"):
-        if _checks_tokens(mesh, item):
-            continue
-        for rule in item.spec["http"].items():
-            for match in rule["match"].items():
-                for kind in ("headers", "withoutHeaders"):
-                    for name, field in match[kind].members():
-                        if name.lower().startswith(_CLAIM):
-                            sentence = "no RequestAuthentication checks tokens for the gateways of this VirtualService"
-                            remedy = "add one whose selector is the gateway's"
-                            yield item.find(messages.JWT_CLAIM_ROUTING, field, sentence, remedy)
-
-
-def _checks_tokens(mesh: Mesh, item: Item) -> bool:
-    gateways = [mesh.find(ISTIO, "Gateway", *name.split("/", 1)) for name, _ in gateways_of(item) if name != MESH]
-    namespaces = {gateway.namespace for gateway in gateways if gateway} | {mesh.root_namespace}
-    return any(
-        policy.namespace in namespaces and policy.spec["jwtRules"]
-        for policy in mesh.of(SECURITY, "RequestAuthentication")
-    )
 
 
 def subsets_at_gateways(mesh: Mesh) -> Iterator[Finding]:

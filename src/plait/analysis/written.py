@@ -13,6 +13,7 @@ from plait.resources.violations import Violation
 
 _BAD: Final = ("Accepted", "ResolvedRefs", "Programmed", "PartiallyInvalid", "Conflicted")
 _NEGATIVE: Final = ("PartiallyInvalid", "Conflicted")
+_CLAIMS: Final = "@request.auth.claims"
 _PENDING: Final = ("Pending", "AddressNotAssigned", "NoResources")
 
 
@@ -23,6 +24,7 @@ def violation(found: Violation) -> Finding:
     origin = Origin(kind=kind, namespace=namespace, name=short, path=found.path, file=found.file, line=found.line)
     about_regex = "regular expression" in found.problem or "regex" in found.path.lower()
     message = messages.REGEX if about_regex else messages.SCHEMA
+    message = messages.JWT_CLAIM_ROUTING if _CLAIMS in f"{found.path} {found.problem}" else message
     sentence = f"{found.path}: {found.problem}" if found.path else found.problem
     return Finding(message=message, origin=origin, sentence=sentence, remedy=found.remedy or "correct it")
 

@@ -13,7 +13,7 @@ from plait.cli.rollout_plan import share, steps
 from plait.cli.rollout_route import backends_of, made, shifted, weight_of
 from plait.cli.rollout_run import Clock, Mesh, Rollout, Step
 from plait.cli.rollout_state import Backend, Phase, Plan, State, annotations, read
-from plait.errors import DeadlineError, PlaitError
+from plait.errors import DeadlineError, PlaitError, UnreachableError
 from tests.cli.conftest import Plait
 from tests.cli.fake_mesh import FakeMesh
 
@@ -38,10 +38,11 @@ def edge(service: str, *, good: int, bad: int = 0, slow: int = 0, source: str = 
 class Traffic:
     """Requests that go on at a constant pace in a time of their own, shared as the route says."""
 
-    def __init__(self, *, rate: int = 100, failing: bool = False, fails_from: int = 0) -> None:
+    def __init__(self, *, rate: int = 100, failing: bool = False, fails_from: int = 0, away: range = range(0)) -> None:
         self.now = 0.0
         self.states: list[State] = []
         self._rate, self._failing, self._fails_from = rate, failing, fails_from
+        self._away = away
         self._counts = {"web-v1": [0, 0], "web-v2": [0, 0]}
 
     def sleep(self, seconds: float) -> None:
@@ -59,7 +60,9 @@ class Traffic:
         counters.read([edge(name, good=good, bad=bad) for name, (good, bad) in self._counts.items()])
 
     def check(self) -> None:
-        """Nobody else changes the route."""
+        """Nobody else changes the route, but control may be away."""
+        if self.now in self._away:
+            raise UnreachableError("no mesh answers")
 
     def write(self, state: State) -> int:
         """Keep what was written."""
@@ -119,6 +122,15 @@ def test_a_resumed_rollout_begins_with_its_step():
 
     assert ended.phase is Phase.PROMOTED
     assert [(step.weight, step.old) for step in told] == [(100, kept)]
+
+
+def test_control_may_be_started_anew_meanwhile():
+    """While control does not answer nothing is decided; then it goes on with what was counted."""
+    traffic, told = Traffic(away=range(3, 7)), list[Step]()
+
+    assert traffic.rollout(told).run().phase is Phase.PROMOTED
+    assert traffic.now == 17
+    assert told[0].new.requests == 70
 
 
 READINGS = [

@@ -103,14 +103,18 @@ def test_a_bad_version_is_rolled_back(machine: Machine, load: CountedLoad) -> No
         until(lambda: answered(load)["v1"] > before + 60, what="calls go on")
 
 
-def test_whoever_dies_leaves_a_rollout_to_others(machine: Machine, load: CountedLoad) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_whoever_dies_leaves_a_rollout_to_others(machine: Machine, load: CountedLoad, number: signal.Signals) -> None:
     """A killed rollout leaves its weights; --status tells them, --resume goes on, and no second begins."""
     words = ("rollout", "web", "--to", "web-v2", *QUICK, "--steps", "20,100")
     with load.loses_nothing(calls=100):
         with machine.running(*words) as first:
             until(lambda: weights(machine).get("web-v2") == 20, what="the first step")
-            first.send_signal(signal.SIGKILL)
-            first.wait(10)
+            first.send_signal(number)
+            _, errors = first.communicate(timeout=20)
+        if number == signal.SIGTERM:
+            assert first.returncode == 130
+            assert "the route stays at 20% to web-v2; go on with `plait rollout web --resume`" in errors
         assert "is at 20% to web-v2, step 1 of 2" in machine.plait("rollout", "web", "--status")
         assert "use --resume or --abort" in machine.plait(*words, code=4)
         assert "promoted" in machine.plait("rollout", "web", "--resume", wait=100)

@@ -20,6 +20,10 @@ def _of_workload(meaning: str) -> Note:
     return Note(on="WorkloadEntry", writer="node agent", meaning=meaning)
 
 
+def _of_rollout(meaning: str) -> Note:
+    return Note(on="HTTPRoute", writer="`plait rollout`", meaning=meaning)
+
+
 ANNOTATIONS: Mapping[str, Note] = {
     "plait.dev/source": Note(
         on="any", writer="`plait apply`", meaning="file and lines it was written on; `plait why` and refusals name them"
@@ -56,6 +60,13 @@ ANNOTATIONS: Mapping[str, Note] = {
         meaning="the Gateway that it is a proxy of; as `controllerName` of a GatewayClass: Plait serves its Gateways",
     ),
     "plait.dev/gateway-ports": _of_workload("port of a listener and the port it is really at"),
+    "rollout.plait.dev/phase": _of_rollout("`Progressing`, `Promoted`, `RolledBack` or `Aborted`"),
+    "rollout.plait.dev/plan": _of_rollout("versions, steps, times and guard, as JSON"),
+    "rollout.plait.dev/step": _of_rollout("which step the weights are of, from 0"),
+    "rollout.plait.dev/reference": _of_rollout(
+        "the old version's figures of the last step in which it had enough requests"
+    ),
+    "rollout.plait.dev/reason": _of_rollout("why it ended"),
     "plait.dev/owner": Note(
         on="any (a label)", writer="`plait apply --owner`", meaning="the set that an object belongs to, for `--prune`"
     ),

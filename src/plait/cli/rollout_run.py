@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from plait.analysis.rollout import Decision, Figures, Verdict, decide
 from plait.cli.rollout_figures import Counters
 from plait.cli.rollout_state import Phase, State
-from plait.errors import DeadlineError
+from plait.errors import DeadlineError, UnreachableError
 
 POLL: Final = 1.0
 """Seconds between two readings of the counters; machines report every two."""
@@ -93,16 +93,27 @@ class Rollout:
         self._counters.restart()
         while True:
             self._clock.sleep(POLL)
-            self._mesh.route.check()
-            self._mesh.read(self._counters)
             passed = self._clock.now() - began
             expired = passed >= plan.timeout
+            if not self._look(last=expired):
+                continue
             old, new = self._counters.figures(plan.old), self._counters.figures(plan.new)
             if old.requests < plan.guard.min_requests <= self.state.reference.requests:
                 old = self.state.reference
             decision = decide(old, new, plan.guard, complete=passed >= plan.every, expired=expired)
             if expired or decision.verdict is not Verdict.WAIT:
                 return Step(weight=self.state.weight, old=old, new=new, decision=decision)
+
+    def _look(self, *, last: bool) -> bool:
+        """Read the counters; False while control does not answer, as when it is started anew."""
+        try:
+            self._mesh.route.check()
+            self._mesh.read(self._counters)
+        except UnreachableError:
+            if last:
+                raise
+            return False
+        return True
 
     def _lacking(self, step: Step) -> None:
         raise DeadlineError(

@@ -180,6 +180,14 @@ def test_json_reads_as_itself(value: dict[str, object]):
     assert [document.value for document in loaded.documents] == [value]
 
 
+def test_powers_of_ten_need_no_point():
+    """Numbers of JSON that YAML 1.1 takes for text are numbers, unless they are quoted."""
+    loaded = load("small: 1e-09\nlarge: -2E3\ntext: '1e3'\nword: 1e\n")
+    assert [document.value for document in loaded.documents] == [
+        {"small": 1e-09, "large": -2000.0, "text": "1e3", "word": "1e"}
+    ]
+
+
 def test_paths_may_be_files_folders_and_standard_input(tmp_path: Path):
     """Folders are read whole, in order, without hidden and foreign files."""
     (tmp_path / "b").mkdir()

@@ -6,6 +6,7 @@ number of values is bounded, so that a few lines that refer to each other cannot
 """
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ MAX_DEPTH = 100
 """Deepest nesting."""
 _TAG = "tag:yaml.org,2002:"
 _AS_TEXT = frozenset({"str", "timestamp", "binary", "value"})
+_EXPONENT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")
+"""Numbers of JSON, and of YAML since 1.2, that YAML 1.1 takes for text: a power of ten without a point."""
 _BOOLEANS = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
 
 
@@ -175,6 +178,8 @@ class Reader:
         tag = event.tag
         if tag is None or tag == "!":
             tag = self._resolve(ScalarNode, event.value, event.implicit)
+            if event.implicit[0] and _EXPONENT.fullmatch(str(event.value)):
+                return "float"
         return tag.removeprefix(_TAG)
 
     def _wrong(self, event: Event, path: str, problem: str, remedy: str = "") -> None:

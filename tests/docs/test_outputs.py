@@ -39,7 +39,7 @@ metadata:
     rollout.plait.dev/reference: "{}"
 spec:
   parentRefs: [{group: "", kind: Service, name: web, port: 80}]
-  rules: [{backendRefs: [{name: web, port: 80, weight: 90}, {name: web-v2, port: 80, weight: 10}]}]
+  rules: [{backendRefs: [{name: web, port: 80, weight: 100}, {name: web-v2, port: 80, weight: 0}]}]
 """
 OUTPUTS = {
     "status": ("status",),

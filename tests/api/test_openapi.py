@@ -53,7 +53,8 @@ def test_lists_that_merge_are_marked(openapi: dict[str, Any]) -> None:
     ports = openapi["definitions"]["io.k8s.api.core.v1.Service.ServiceSpec"]["properties"]["ports"]
     assert ports["x-kubernetes-patch-merge-key"] == "port"
     assert ports["x-kubernetes-list-map-keys"] == ["port", "protocol"]
-    (gateway,) = (name for name in openapi["definitions"] if name.endswith(".v1.Gateway.GatewaySpec"))
+    found = [name for name in openapi["definitions"] if name.endswith(".v1.Gateway.GatewaySpec")]
+    (gateway,) = (name for name in found if "gateway" in name.partition(".v1.")[0])
     assert openapi["definitions"][gateway]["properties"]["listeners"]["x-kubernetes-list-map-keys"] == ["name"]
     target = openapi["definitions"]["io.k8s.api.core.v1.Service.ServicePort"]["properties"]["targetPort"]
     assert (target["type"], target["format"]) == ("string", "int-or-string")

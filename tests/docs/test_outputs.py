@@ -49,6 +49,8 @@ OUTPUTS = {
     "get": ("get", "services"),
     "diff": ("diff", "-f", "changed.yaml"),
     "validate": ("validate", "-f", "objects.yaml"),
+    "analyze": ("analyze",),
+    "test": ("test", "-f", str(ROOT / "examples" / "ci" / "tests.yaml")),
     "why": ("why", "--from", "web", "GET", "http://web/"),
     "top": ("top",),
     "rollout": ("rollout", "web", "--status"),

@@ -32,8 +32,9 @@ def complete(document: Mapping[str, Any], old: Document | None) -> dict[str, Any
         metadata.update({key: before[key] for key in ("uid", "creationTimestamp", "resourceVersion") if key in before})
     if managed := document.get("metadata", {}).get("managedFields"):
         metadata["managedFields"] = managed
-    if "name" not in metadata and metadata.get("generateName"):
-        metadata["name"] = metadata["generateName"] + random_suffix()
+    beginning = metadata.get("generateName")
+    if "name" not in metadata and beginning and isinstance(beginning, str):
+        metadata["name"] = beginning + random_suffix()
     return with_generation({**document, "metadata": metadata}, old)
 
 

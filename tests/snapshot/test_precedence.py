@@ -21,7 +21,10 @@ def match(
         return tuple(NamedMatch(name=f"n{index}", match=exact) for index in range(count))
 
     return RequestMatch(
-        path=StringMatch(matching=matching, value=path), method=method, headers=named(headers), query=named(query)
+        path=StringMatch(matching=matching, value=path),
+        method=StringMatch(matching=Matching.EXACT, value=method) if method else None,
+        headers=named(headers),
+        query=named(query),
     )
 
 

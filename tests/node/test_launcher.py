@@ -131,7 +131,8 @@ def test_the_app_ignores_and_blocks_no_signal(tmp_path: Path) -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
     words = (tmp_path / "out").read_text().split()
-    assert [int(word, 16) for word in words[1::2]] == [0, 0]
+    settable = sum(1 << (number - 1) for number in signal.valid_signals())  # the others are the C library's own
+    assert [int(word, 16) & settable for word in words[1::2]] == [0, 0]
 
 
 def test_terminating_signals_go_through_the_agent_first(tmp_path: Path) -> None:

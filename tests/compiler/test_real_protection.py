@@ -206,6 +206,7 @@ def test_admission_control_lets_a_healthy_app_be() -> None:
 def test_an_instance_works_on_so_many_and_lets_so_many_wait() -> None:
     """The rest is answered 503 at once, with the reason."""
     with worker(delay=0.5) as app, server(ServerProtection(concurrency=2, queue=1), app.port) as port:
+        at_once(2, lambda: live.request(("127.0.0.1", port)))  # connections that are still being made wait in the queue
         found = shed(at_once(8, lambda: live.request(("127.0.0.1", port))))
         assert found == {(200, ""): 3, (503, "concurrency"): 5}
 

@@ -42,9 +42,11 @@ async def _closing(store: Store) -> AsyncGenerator[Store]:
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
     """Runs a scenario against a new store that keeps 100 changes."""
 
+    member = request.getfixturevalue("member") if request.param == "etcd" else None
+
     def new() -> AbstractAsyncContextManager[Store]:
-        if request.param == "etcd":
-            return _etcd_store(request.getfixturevalue("member"))
+        if member:
+            return _etcd_store(member)
         if request.param == "memory":
             return _closing(MemoryStore(history=100))
         return _closing(SqliteStore.open(tmp_path / "s", history=100))

@@ -134,7 +134,8 @@ def outbound(cluster: OutboundCluster) -> cluster_pb2.Cluster:
         message.metadata.CopyFrom(proto.metadata(names.METADATA, told))
     if cluster.resolution.is_named:
         message.load_assignment.CopyFrom(static_endpoints(name, cluster.endpoints))
-        message.cluster_type.CopyFrom(_resolving(whole=cluster.resolution is Resolution.DNS))
+        one_name = len(cluster.endpoints) == 1  # only then Envoy takes addresses in turn
+        message.cluster_type.CopyFrom(_resolving(whole=cluster.resolution is Resolution.DNS or not one_name))
     if cluster.resolution is Resolution.DYNAMIC:
         message.lb_policy = cluster_pb2.Cluster.CLUSTER_PROVIDED
         message.cluster_type.CopyFrom(dynamic.cluster_type(http=cluster.protocol.is_http))

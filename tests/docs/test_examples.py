@@ -18,10 +18,16 @@ VENV = ROOT / ".venv" / "bin"
 EXECUTED = [page for page in pages() if executed(page)]
 FOLLOWED_ELSEWHERE = (
     "back-up-and-restore",
+    "blue-green",
+    "circuit-breaking",
+    "fault-injection",
     "limit-what-a-workload-reaches",
+    "locality-failover",
+    "progressive-rollout",
     "protect-a-service",
     "rotate-certificates",
     "run-with-systemd",
+    "tcp-and-tls-routes",
     "two-control-planes",
     "upgrade",
 )

@@ -110,6 +110,7 @@ def test_a_lost_control_plane_is_restored(tmp_path: Path):
         assert verifies(machine.state / "node/workloads/default_web-1/chain.pem", machine.state / "run/ca.pem")
 
 
+@pytest.mark.long
 def test_a_restored_mesh_starts_elsewhere(tmp_path: Path):
     """On another machine: same root, same objects, same owner's token; and the archive is refused a second time."""
     with mesh(tmp_path / "m", node=False) as machine:

@@ -50,6 +50,7 @@ def test_every_observation_holds(shop: Machine) -> None:
     assert len(found) == 7
 
 
+@pytest.mark.long
 def test_a_removed_policy_is_noticed_and_not_made_again(shop: Machine) -> None:
     """Without the policy the call is not denied: the check ends with 1, and the policy stays removed."""
     shop.plait("delete", "-n", "shop", "authorizationpolicy", "payments-from-orders")

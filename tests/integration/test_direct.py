@@ -112,6 +112,7 @@ def test_an_address_that_nobody_has_fails_in_time(machine: Machine) -> None:
         assert (code, seconds < 3.0) == ("000", True), (url, seconds)
 
 
+@pytest.mark.long
 def test_an_address_follows_its_workload(machine: Machine) -> None:
     """Open connections end with the workload; whoever has the address next is called as who it is then."""
     with server_of(machine, "shortly") as address:

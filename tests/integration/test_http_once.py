@@ -137,6 +137,7 @@ def test_what_a_switch_cuts_is_counted(machine: Machine) -> None:
     delete(machine, SECURITY, "authorizationpolicies", "web")
 
 
+@pytest.mark.long
 def test_a_longer_drain_time_lets_long_answers_end(tmp_path: Any) -> None:
     """With five seconds the same switch cuts none of the answers that take three."""
     with mesh(tmp_path, environment={"PLAIT_DRAIN_TIME": "5"}) as patient:

@@ -13,6 +13,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120), needs_root]
 THERE, ELSEWHERE = "127.0.0.2", "127.0.0.3"
 
 
+@pytest.mark.long
 def test_machines_follow_control_to_another_address(tmp_path: Path):
     """Restored at another address, control has the machine back without a token, and not one call is lost."""
     second, restored = Machine(tmp_path / "second"), Machine(tmp_path / "restored")

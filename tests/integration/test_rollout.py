@@ -104,6 +104,7 @@ def test_a_bad_version_is_rolled_back(machine: Machine, load: CountedLoad) -> No
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.long
 def test_whoever_dies_leaves_a_rollout_to_others(machine: Machine, load: CountedLoad, number: signal.Signals) -> None:
     """A killed rollout leaves its weights; --status tells them, --resume goes on, and no second begins."""
     words = ("rollout", "web", "--to", "web-v2", *QUICK, "--steps", "20,100")

@@ -133,6 +133,7 @@ def test_the_mesh_lives_on_the_new_root(machine: Machine, load: MixedLoad) -> No
         until(lambda: load.report()["direct"]["by"].get("one-2", 0) > 3, what="one-2 answers nothing")
 
 
+@pytest.mark.long
 def test_join_tokens_serve_while_their_root_is_trusted(machine: Machine, load: MixedLoad, tmp_path: Path) -> None:
     """One made before lets a machine in until the old root goes, one made meanwhile does after too.
 

@@ -180,6 +180,7 @@ def test_addresses_are_given_once(pair: Pair) -> None:
     assert all("taken by Service default/once-" in text for text in refused), refused
 
 
+@pytest.mark.long
 def test_a_root_is_replaced_with_two_controls(pair: Pair, member: Machine) -> None:
     """A rotation that is begun at the control which does not lead goes through, and both end with the same roots."""
     with CountedLoad(member, PLAN) as load:
@@ -199,6 +200,7 @@ def replaced(machine: Machine, before: str) -> bool:
     return status["stage"] == "steady" and status["roots"][0]["fingerprint"] != before and not status["behind"]
 
 
+@pytest.mark.long
 def test_a_control_that_is_cut_off_lets_its_machines_go(pair: Pair, member: Machine) -> None:
     """A control that alone has lost the store sends its machines to the other one; nothing is lost."""
     serve(member, "green-1", "green")

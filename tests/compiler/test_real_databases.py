@@ -23,7 +23,7 @@ from tests import builders as b
 from tests.compiler import loopback
 from tests.envoy import certificates, live, real
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(120)]
 
 ADDRESS = "127.240.0.1"
 SNIFFING = 0.3

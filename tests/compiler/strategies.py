@@ -103,7 +103,7 @@ def rules(draw: st.DrawFn, index: int) -> Rule:
         )
     if kind == "status":
         body = draw(st.sampled_from([None, b"", b"gone\n", b"x" * 5000]))
-        return replace(plain, status=draw(st.sampled_from([200, 404, 500, 503])), body=body)
+        return replace(plain, status=draw(st.sampled_from([200, 403, 500, 503])), body=body)
     if kind == "broken":
         return replace(plain, destinations=(Destination(cluster=None),))
     count = 1 if kind == "forward" else 2

@@ -57,6 +57,23 @@ def test_broken_shares_and_empty_backends(apps: dict[str, live.App]) -> None:
         assert live.request((ADDRESS, port), "/empty").status == 503
 
 
+def test_a_rule_that_answers_403_is_no_denial(apps: dict[str, live.App]) -> None:
+    """Its body stays what it says, and nobody is told of a policy."""
+    port = live.free_port()
+    closed = Rule(name="closed", match=b.path("/closed"), status=403, body=b"closed on sundays\n")
+    aborted = Rule(
+        name="aborted",
+        match=b.path("/aborted"),
+        destinations=(Destination(cluster=b.key("red")),),
+        fault=Fault(abort=FaultAbort(http=403)),
+    )
+    with live.running(_resources(port, closed, aborted, red=apps["red"].port)):
+        for path, body in (("/closed", b"closed on sundays\n"), ("/aborted", b"fault filter abort")):
+            answer = live.request((ADDRESS, port), path)
+            assert (answer.status, answer.body) == (403, body)
+            assert answer.header("x-plait-denied-by") is None
+
+
 def test_time_limits_end_in_504(apps: dict[str, live.App]) -> None:
     """The whole request's and one try's limits are kept, and without any a slow answer is waited for."""
     port = live.free_port()

@@ -27,35 +27,39 @@ def short_name(account: str) -> str:
 
 
 class Authority:
-    """A root that signs leaves for one day."""
+    """A root of that name that signs leaves for one day; `pem` is its certificate."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "bench") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = _subject("bench")
+        self._name = _subject(name)
         constraints = x509.BasicConstraints(ca=True, path_length=0)
-        self._root = _builder(self._name, self._name, self._key.public_key())
-        self._root = self._root.add_extension(constraints, critical=True)
-        self._certificate = self._root.sign(self._key, hashes.SHA256())
+        built = _builder(self._name, self._name, self._key.public_key()).add_extension(constraints, critical=True)
+        self.pem = _pem(built.sign(self._key, hashes.SHA256()))
 
-    def files(self, account: str) -> dict[str, bytes]:
-        """New credentials of an account by name of file; `both.pem` is chain and key in one, as HAProxy wants it."""
+    def leaf(self, *names: str) -> tuple[str, str]:
+        """The PEM of a certificate for these names (those with :// are URIs) and of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        name = short_name(account)
-        names = x509.SubjectAlternativeName([x509.DNSName(name), x509.UniformResourceIdentifier(identity(account))])
-        leaf = _builder(_subject(name), self._name, key.public_key()).add_extension(names, critical=False)
-        chain = _pem(leaf.sign(self._key, hashes.SHA256()))
+        alternatives = [x509.UniformResourceIdentifier(name) if "://" in name else x509.DNSName(name) for name in names]
+        built = _builder(_subject(names[0]), self._name, key.public_key())
+        signed = built.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         secret = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        return {"chain.pem": chain, "key.pem": secret, "both.pem": chain + secret, "roots.pem": _pem(self._certificate)}
+        return _pem(signed.sign(self._key, hashes.SHA256())), secret.decode()
+
+    def files(self, account: str) -> dict[str, bytes]:
+        """New credentials of an account by name of file; `both.pem` is chain and key in one, as HAProxy wants it."""
+        chain, key = self.leaf(short_name(account), identity(account))
+        files = {"chain.pem": chain, "key.pem": key, "both.pem": chain + key, "roots.pem": self.pem}
+        return {name: text.encode() for name, text in files.items()}
 
 
 def _subject(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
-def _pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from bench.credentials import Authority
 from bench.mesh import PLAIT, REPOSITORY, Mesh
 from bench.mesh import mesh as running_mesh
 from conformance import echo
 from conformance.case import Call
-from conformance.credentials import Authority, authority_map, tls_secret
+from conformance.credentials import authority_map, tls_secret
 from plait.api.client import Client, object_path
 
 MESH: Final = "gateway-conformance-mesh"

@@ -163,12 +163,12 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     (
         virtual_service(timeout="soon"),
         f"{RULE}.timeout",
-        'Invalid value: "soon": must be a valid duration greater than 1ms',
+        'Invalid value: "soon": must be a valid duration greater than 1ms, such as 5s or 250ms',
     ),
     (
-        virtual_service(retries={"attempts": 1, "retryOn": "5xx,sometimes"}),
+        virtual_service(retries={"attempts": 1, "retryOn": "5xx,gateway-eror"}),
         f"{RULE}.retries.retryOn",
-        'Invalid value: "sometimes": unknown retry condition',
+        'Invalid value: "gateway-eror": unknown retry condition; did you mean "gateway-error"?',
     ),
     (
         virtual_service(route=[{"destination": {"host": "a"}}, {"destination": {"host": "b"}}]),

@@ -98,7 +98,7 @@ def is_label_value(value: str) -> bool:
 def _istio_duration(text: str) -> str:
     seconds = duration_seconds(text)
     if seconds is None or seconds < 0.001:
-        raise PydanticCustomError("duration", "must be a valid duration greater than 1ms")
+        raise PydanticCustomError("duration", "must be a valid duration greater than 1ms, such as 5s or 250ms")
     return text
 
 

@@ -6,7 +6,7 @@ from plait.model.ids import ObjectName
 from plait.snapshot.backend_tls import DeclaredAuthorities, DeclaredBackendTls
 from plait.snapshot.declared import Reference
 from plait.snapshot.dirty import Dirty
-from plait.snapshot.index import References
+from plait.snapshot.index import References, put_value
 
 
 class BackendTlsTable:
@@ -20,13 +20,9 @@ class BackendTlsTable:
 
     def put(self, name: ObjectName, declared: DeclaredBackendTls | None, dirty: Dirty) -> None:
         """Set or remove (None) a policy; every policy for the same targets is looked at again."""
-        if self.policies.get(name) == declared:
+        if not put_value(self.policies, name, declared):
             return
         former = self._targets.keys(name)
-        if declared is None:
-            del self.policies[name]
-        else:
-            self.policies[name] = declared
         self._targets.put(name, (target for target, _ in declared.targets) if declared else ())
         self._sources.put(name, declared.authorities if declared else ())
         dirty.backend_tls.update(former | self._targets.keys(name))
@@ -34,12 +30,8 @@ class BackendTlsTable:
 
     def put_authorities(self, reference: Reference, declared: DeclaredAuthorities | None, dirty: Dirty) -> None:
         """Set or remove (None) the authorities that an object holds."""
-        if self.authorities.get(reference) == declared:
+        if not put_value(self.authorities, reference, declared):
             return
-        if declared is None:
-            del self.authorities[reference]
-        else:
-            self.authorities[reference] = declared
         for name in self._sources.owners(reference):
             dirty.backend_tls.update(self._targets.keys(name))
 

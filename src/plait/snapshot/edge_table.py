@@ -3,6 +3,7 @@
 from plait.model.ids import ObjectName
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.edges import DeclaredEdge
+from plait.snapshot.index import put_value
 
 
 class EdgeTable:
@@ -13,12 +14,8 @@ class EdgeTable:
 
     def put(self, name: ObjectName, declared: DeclaredEdge | None, dirty: Dirty) -> None:
         """Set or remove (None) one."""
-        if self.gateways.get(name) == declared:
+        if not put_value(self.gateways, name, declared):
             return
-        if declared is None:
-            del self.gateways[name]
-        else:
-            self.gateways[name] = declared
         dirty.edges.add(name)
 
     def note_secret(self, name: ObjectName, dirty: Dirty) -> None:

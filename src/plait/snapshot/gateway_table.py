@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from plait.model.ids import ObjectName
 from plait.snapshot.declared import DeclaredClass, DeclaredGateway, DeclaredGrant, DeclaredSecret
 from plait.snapshot.dirty import Dirty
-from plait.snapshot.index import References
+from plait.snapshot.index import References, put_value
 
 
 class GatewayTable:
@@ -24,12 +24,8 @@ class GatewayTable:
 
     def put(self, name: ObjectName, declared: DeclaredGateway | None, dirty: Dirty) -> None:
         """Set or remove (None) a Gateway."""
-        if self.gateways.get(name) == declared:
+        if not put_value(self.gateways, name, declared):
             return
-        if declared is None:
-            del self.gateways[name]
-        else:
-            self.gateways[name] = declared
         listeners = declared.listeners if declared else ()
         secrets = {reference[2] for listener in listeners for reference in listener.certificates}
         self._of_class.put(name, (declared.gateway_class,) if declared else ())
@@ -43,45 +39,29 @@ class GatewayTable:
 
     def put_class(self, name: str, declared: DeclaredClass | None, dirty: Dirty) -> None:
         """Set or remove (None) a GatewayClass."""
-        if self.classes.get(name) == declared:
+        if not put_value(self.classes, name, declared):
             return
-        if declared is None:
-            del self.classes[name]
-        else:
-            self.classes[name] = declared
         dirty.classes.add(name)
         dirty.gateways.update(self._of_class.owners(name))
 
     def put_secret(self, name: ObjectName, declared: DeclaredSecret | None, dirty: Dirty) -> None:
         """Set or remove (None) a Secret."""
-        if self.secrets.get(name) == declared:
+        if not put_value(self.secrets, name, declared):
             return
-        if declared is None:
-            del self.secrets[name]
-        else:
-            self.secrets[name] = declared
         dirty.secrets.add(name)
         dirty.gateways.update(self._secrets_of.owners(name))
 
     def put_namespace(self, name: str, labels: Mapping[str, str] | None, dirty: Dirty) -> None:
         """Set or remove (None) the labels of a Namespace."""
-        if self.namespaces.get(name) == labels:
+        if not put_value(self.namespaces, name, labels):
             return
-        if labels is None:
-            del self.namespaces[name]
-        else:
-            self.namespaces[name] = labels
         dirty.gateways.update(self._selecting)
 
     def put_grant(self, name: ObjectName, declared: DeclaredGrant | None, dirty: Dirty) -> bool:
         """Set or remove (None) a ReferenceGrant; tells whether anything changed."""
         grants = self._grants.setdefault(name.namespace, {})
-        if grants.get(name) == declared:
+        if not put_value(grants, name, declared):
             return False
-        if declared is None:
-            del grants[name]
-        else:
-            grants[name] = declared
         dirty.gateways.update(self._secret_namespaces.owners(name.namespace))
         return True
 

@@ -18,7 +18,7 @@ from plait.snapshot.conditions import Problem
 from plait.snapshot.declared_routes import BackendRef, DeclaredRoute, DeclaredRule, RouteKind
 from plait.snapshot.filters import Filters, grpc_backend_filters, grpc_filters, grpc_left_out
 from plait.snapshot.http_routes import named_matches
-from plait.snapshot.route_references import backend_ref, mirror_ref, parent_ref
+from plait.snapshot.route_references import backend_ref, declared_route, mirror_ref
 from plait.snapshot.sessions import session_persistence, session_problems
 
 _ANY_NAME: Final = "[^/]+"
@@ -27,16 +27,8 @@ _EVERY: Final = (api.GRPCRouteMatch(),)
 
 def declare_grpc_route(resource: Resource, spec: api.GRPCRouteSpec) -> DeclaredRoute:
     """The route that a GRPCRoute declares."""
-    name = resource.object_name
-    return DeclaredRoute(
-        kind=RouteKind.GRPC,
-        name=name,
-        generation=resource.generation,
-        created=resource.created,
-        parents=tuple(parent_ref(ref, name.namespace) for ref in spec.parent_refs),
-        hostnames=tuple(dict.fromkeys(hostname.lower() for hostname in spec.hostnames)),
-        rules=tuple(_rule(resource, index, rule) for index, rule in enumerate(spec.rules)),
-    )
+    rules = (_rule(resource, index, rule) for index, rule in enumerate(spec.rules))
+    return declared_route(resource, RouteKind.GRPC, rules, parents=spec.parent_refs, hostnames=spec.hostnames)
 
 
 def _rule(resource: Resource, index: int, rule: api.GRPCRouteRule) -> DeclaredRule:

@@ -10,9 +10,9 @@ from plait.resources.formats import duration_seconds
 from plait.resources.gateway_api import http_route as api
 from plait.resources.parse import Resource
 from plait.snapshot.conditions import Problem
-from plait.snapshot.declared_routes import BackendRef, DeclaredRoute, DeclaredRule
+from plait.snapshot.declared_routes import BackendRef, DeclaredRoute, DeclaredRule, RouteKind
 from plait.snapshot.filters import Filters, backend_filters, left_out, rule_filters
-from plait.snapshot.route_references import backend_ref, mirror_ref, parent_ref
+from plait.snapshot.route_references import backend_ref, declared_route, mirror_ref
 from plait.snapshot.sessions import session_persistence, session_problems
 
 _MATCHING: Final = {
@@ -24,15 +24,8 @@ _MATCHING: Final = {
 
 def declare_route(resource: Resource, spec: api.HTTPRouteSpec) -> DeclaredRoute:
     """The route that an HTTPRoute declares."""
-    name = resource.object_name
-    return DeclaredRoute(
-        name=name,
-        generation=resource.generation,
-        created=resource.created,
-        parents=tuple(parent_ref(ref, name.namespace) for ref in spec.parent_refs),
-        hostnames=tuple(dict.fromkeys(hostname.lower() for hostname in spec.hostnames)),
-        rules=tuple(_rule(resource, index, rule) for index, rule in enumerate(spec.rules)),
-    )
+    rules = (_rule(resource, index, rule) for index, rule in enumerate(spec.rules))
+    return declared_route(resource, RouteKind.HTTP, rules, parents=spec.parent_refs, hostnames=spec.hostnames)
 
 
 def _rule(resource: Resource, index: int, rule: api.HTTPRouteRule) -> DeclaredRule:

@@ -5,13 +5,25 @@ objects of a namespace that carry given labels, starting from the rarest label; 
 cost what the answer costs, not what the mesh holds, so one changed endpoint never looks at the other ten thousand.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, MutableMapping
 from typing import Generic, TypeVar
 
 from plait.model.services import Labels
 
 Owner = TypeVar("Owner", bound=Hashable)
 Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+def put_value(mapping: MutableMapping[Key, Value], key: Key, value: Value | None) -> bool:
+    """Set or remove (None) the value of a key; whether that changed anything."""
+    if mapping.get(key) == value:
+        return False
+    if value is None:
+        del mapping[key]
+    else:
+        mapping[key] = value
+    return True
 
 
 class References(Generic[Owner, Key]):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from plait.resources.gateway_api import l4_routes as api
 from plait.resources.parse import Resource
 from plait.snapshot.declared_routes import DeclaredRoute, DeclaredRule, RouteKind
-from plait.snapshot.route_references import backend_ref, parent_ref
+from plait.snapshot.route_references import backend_ref, declared_route
 
 
 def declare_tcp_route(resource: Resource, spec: api.TCPRouteSpec) -> DeclaredRoute:
@@ -21,16 +21,8 @@ def declare_tls_route(resource: Resource, spec: api.TLSRouteSpec) -> DeclaredRou
 def _declare(
     resource: Resource, spec: api.TCPRouteSpec | api.TLSRouteSpec, kind: RouteKind, hostnames: Sequence[str]
 ) -> DeclaredRoute:
-    name = resource.object_name
-    return DeclaredRoute(
-        kind=kind,
-        name=name,
-        generation=resource.generation,
-        created=resource.created,
-        parents=tuple(parent_ref(ref, name.namespace) for ref in spec.parent_refs),
-        hostnames=tuple(dict.fromkeys(hostname.lower() for hostname in hostnames)),
-        rules=tuple(_rule(resource, index, rule) for index, rule in enumerate(spec.rules)),
-    )
+    rules = (_rule(resource, index, rule) for index, rule in enumerate(spec.rules))
+    return declared_route(resource, kind, rules, parents=spec.parent_refs, hostnames=hostnames)
 
 
 def _rule(resource: Resource, index: int, rule: api.L4RouteRule) -> DeclaredRule:

@@ -3,6 +3,7 @@
 from plait.model.ids import ObjectName
 from plait.snapshot.declared import DeclaredAuthorization, DeclaredPeerAuthentication
 from plait.snapshot.dirty import Dirty
+from plait.snapshot.index import put_value
 
 
 class PolicyTable:
@@ -15,21 +16,13 @@ class PolicyTable:
     def put_peer(self, name: ObjectName, declared: DeclaredPeerAuthentication | None, dirty: Dirty) -> None:
         """Set or remove (None) a PeerAuthentication."""
         policies = self.peers.setdefault(name.namespace, {})
-        if policies.get(name) == declared:
+        if not put_value(policies, name, declared):
             return
-        if declared is None:
-            del policies[name]
-        else:
-            policies[name] = declared
         dirty.peers.add(name.namespace)
 
     def put_authorization(self, name: ObjectName, declared: DeclaredAuthorization | None, dirty: Dirty) -> None:
         """Set or remove (None) an AuthorizationPolicy."""
         policies = self.authorization.setdefault(name.namespace, {})
-        if policies.get(name) == declared:
+        if not put_value(policies, name, declared):
             return
-        if declared is None:
-            del policies[name]
-        else:
-            policies[name] = declared
         dirty.authorization.add(name.namespace)

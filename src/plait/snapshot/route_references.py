@@ -1,13 +1,37 @@
-"""References of routes of every kind, from the objects to declared ones."""
+"""What routes of every kind share, from the objects to declared ones: names, parents, backends, mirrors."""
+
+from collections.abc import Iterable
 
 from plait.model.ids import ObjectName, Origin
 from plait.resources.gateway_api.http_filters import HTTPRequestMirrorFilter
 from plait.resources.gateway_api.references import BackendObjectReference, ParentReference
 from plait.resources.gateway_api.references import BackendRef as WeightedReference
-from plait.snapshot.declared_routes import BackendRef, ParentRef
+from plait.resources.parse import Resource
+from plait.snapshot.declared_routes import BackendRef, DeclaredRoute, DeclaredRule, ParentRef, RouteKind
 
 
-def parent_ref(ref: ParentReference, namespace: str) -> ParentRef:
+def declared_route(
+    resource: Resource,
+    kind: RouteKind,
+    rules: Iterable[DeclaredRule],
+    *,
+    parents: Iterable[ParentReference],
+    hostnames: Iterable[str],
+) -> DeclaredRoute:
+    """The route of an object, of any kind, with these rules."""
+    name = resource.object_name
+    return DeclaredRoute(
+        kind=kind,
+        name=name,
+        generation=resource.generation,
+        created=resource.created,
+        parents=tuple(_parent_ref(ref, name.namespace) for ref in parents),
+        hostnames=tuple(dict.fromkeys(hostname.lower() for hostname in hostnames)),
+        rules=tuple(rules),
+    )
+
+
+def _parent_ref(ref: ParentReference, namespace: str) -> ParentRef:
     """What a route wants to attach to."""
     written = ref.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
     return ParentRef(

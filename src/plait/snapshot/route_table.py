@@ -8,7 +8,7 @@ from plait.snapshot.attach import is_gateway, is_service, takes
 from plait.snapshot.declared import DeclaredPort, Reference
 from plait.snapshot.declared_routes import SPECIFICITY, DeclaredRoute, RouteKey, RouteKind
 from plait.snapshot.dirty import Dirty
-from plait.snapshot.index import References
+from plait.snapshot.index import References, put_value
 
 _SPOKEN: Final = {
     RouteKind.GRPC: Protocol.GRPC,
@@ -29,14 +29,10 @@ class RouteTable:
 
     def put(self, name: RouteKey, declared: DeclaredRoute | None, dirty: Dirty) -> None:
         """Set or remove (None) a route."""
-        if self.routes.get(name) == declared:
+        if not put_value(self.routes, name, declared):
             return
         former = frozenset(self._parents.keys(name))
         dirty.parents.update(former)
-        if declared is None:
-            del self.routes[name]
-        else:
-            self.routes[name] = declared
         backends = declared.backends if declared else frozenset[Reference]()
         self._parents.put(name, (parent.reference for parent in declared.parents) if declared else ())
         self._backends.put(name, backends)

@@ -3,7 +3,7 @@
 from plait.model.ids import ObjectName
 from plait.snapshot.declared import DeclaredEntry, DeclaredService, DeclaredSlice
 from plait.snapshot.dirty import Dirty
-from plait.snapshot.index import References, Selectors
+from plait.snapshot.index import References, Selectors, put_value
 from plait.snapshot.services import host_of, owner_of, service_host
 
 _Source = tuple[str, ObjectName]
@@ -24,12 +24,8 @@ class ServiceTable:
 
     def put_service(self, name: ObjectName, declared: DeclaredService | None, dirty: Dirty) -> None:
         """Set or remove (None) a Service."""
-        if self.services.get(name) == declared:
+        if not put_value(self.services, name, declared):
             return
-        if declared is None:
-            del self.services[name]
-        else:
-            self.services[name] = declared
         self._offer(("Service", name), service_host(name), declared, dirty)
 
     def put_entry(self, name: ObjectName, declared: DeclaredEntry | None, dirty: Dirty) -> None:

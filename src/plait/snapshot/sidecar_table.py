@@ -6,6 +6,7 @@ from plait.model.ids import ObjectName
 from plait.model.snapshot import SelectedReach
 from plait.snapshot.conditions import Problem
 from plait.snapshot.dirty import Dirty
+from plait.snapshot.index import put_value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +33,6 @@ class SidecarTable:
     def put(self, name: ObjectName, declared: DeclaredSidecar | None, dirty: Dirty) -> None:
         """Set or remove (None) a Sidecar."""
         known = self.sidecars.setdefault(name.namespace, {})
-        if known.get(name) == declared:
+        if not put_value(known, name, declared):
             return
-        if declared is None:
-            del known[name]
-        else:
-            known[name] = declared
         dirty.sidecars.add(name.namespace)

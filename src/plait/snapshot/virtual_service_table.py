@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from plait.model.ids import ObjectName
 from plait.snapshot.dirty import Dirty
-from plait.snapshot.index import References
+from plait.snapshot.index import References, put_value
 from plait.snapshot.virtual_services import DeclaredVirtualService
 
 ANY = "*"
@@ -21,13 +21,9 @@ class VirtualServiceTable:
 
     def put(self, name: ObjectName, declared: DeclaredVirtualService | None, dirty: Dirty) -> None:
         """Set or remove (None) a VirtualService."""
-        if self.virtual_services.get(name) == declared:
+        if not put_value(self.virtual_services, name, declared):
             return
         dirty.virtual_hosts.update(self._hosts.keys(name))
-        if declared is None:
-            del self.virtual_services[name]
-        else:
-            self.virtual_services[name] = declared
         self._hosts.put(name, declared.all_hosts if declared else ())
         self._destinations.put(name, _destinations(declared) if declared else ())
         self._delegates.put(name, _delegates(declared) if declared else ())

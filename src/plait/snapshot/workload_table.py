@@ -7,7 +7,7 @@ from plait.model.ids import ObjectName
 from plait.model.services import Workload, WorkloadKind
 from plait.snapshot.declared import DeclaredNode, DeclaredService, DeclaredWorkload
 from plait.snapshot.dirty import Dirty
-from plait.snapshot.index import Labelled, References
+from plait.snapshot.index import Labelled, References, put_value
 
 
 class WorkloadTable:
@@ -25,12 +25,8 @@ class WorkloadTable:
 
     def put(self, name: ObjectName, declared: DeclaredWorkload | None, dirty: Dirty) -> None:
         """Set or remove (None) a workload."""
-        if self._written.get(name) == declared:
+        if not put_value(self._written, name, declared):
             return
-        if declared is None:
-            del self._written[name]
-        else:
-            self._written[name] = declared
         self._on_node.put(name, (declared.workload.node,) if declared else ())
         self._place(name, dirty)
 

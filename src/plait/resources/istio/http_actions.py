@@ -1,6 +1,7 @@
 """What a VirtualService does with HTTP requests: redirect, answer, rewrite, retry, fail, mirror, CORS."""
 
 import base64
+import difflib
 import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -162,7 +163,8 @@ class HTTPRetry(Model):
         """Conditions are known; they need attempts."""
         for condition in (part.strip() for part in self.retry_on.split(",") if part.strip()):
             known = condition in _RETRY_ON or (condition.isdecimal() and 100 <= int(condition[:4]) <= 599)
-            yield from when(not known, f'Invalid value: "{condition}": unknown retry condition', "retryOn")
+            unknown = f'Invalid value: "{condition}": unknown retry condition{_nearest(condition)}'
+            yield from when(not known, unknown, "retryOn")
         odd = self.attempts == 0 and bool(self.retry_on or self.per_try_timeout)
         yield from when(odd, "http retry policy configured when attempts are set to 0 (disabled)", "attempts")
 
@@ -252,3 +254,8 @@ class HTTPMirrorPolicy(Model):
     """Who gets the copy."""
     percentage: Percent | None = None
     """Share of requests; all if left out."""
+
+
+def _nearest(condition: str) -> str:
+    near = difflib.get_close_matches(condition, sorted(_RETRY_ON), n=1)
+    return f'; did you mean "{near[0]}"?' if near else f"; use a status code or one of {', '.join(sorted(_RETRY_ON))}"

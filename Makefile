@@ -16,11 +16,11 @@ setup-test:
 demo: setup
 	@.venv/bin/plait demo
 
-# What counts lost calls has the machine to itself; everything else with real processes shares it.
+# Tests marked `alone` count lost calls and have the machine to themselves; all others with real processes share it.
 test: check-static
 	$(UNIT)
-	$(PYTEST) -n 2 --dist loadfile -m "integration and not long" --ignore tests/integration
-	$(PYTEST) -m "integration and not long" tests/integration
+	$(PYTEST) -n 2 --dist loadfile -m "integration and not long and not alone"
+	$(PYTEST) -m "integration and not long and alone"
 
 all-tests: check-static
 	$(UNIT)

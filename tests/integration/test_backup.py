@@ -18,7 +18,7 @@ from plait.errors import PlaitError
 from tests.integration.counted_load import CountedLoad, api, serve, stop
 from tests.integration.machines import Machine, mesh, needs_root, until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120), needs_root]
+pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.timeout(120), needs_root]
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import pytest
 
 from tests.integration.machines import Machine, needs_root
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300), needs_root]
+pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.timeout(300), needs_root]
 
 SHOP = Path(__file__).parents[2] / "examples" / "shop"
 SCHEMAS = Path(__file__).parents[2] / "docs" / "reference" / "schemas"

@@ -13,7 +13,7 @@ from plait.node.processes import identify
 from tests.integration.counted_load import CountedLoad, serve, stop
 from tests.integration.machines import Machine, mesh, needs_root, until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120), needs_root]
+pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.timeout(120), needs_root]
 
 STREAMS = {
     "fresh": {"url": "http://one/", "fresh": True, "workers": 3, "pause": 0.01},

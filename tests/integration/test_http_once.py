@@ -12,7 +12,7 @@ import pytest
 from tests.integration.counted_load import CountedLoad, apply, delete, serve
 from tests.integration.machines import Machine, mesh, needs_root, until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120), needs_root]
+pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.timeout(120), needs_root]
 
 SECURITY = "security.istio.io"
 STREAMS = {

@@ -9,7 +9,7 @@ import pytest
 from tests.integration.counted_load import CountedLoad, serve
 from tests.integration.machines import Machine, free_port, mesh, needs_root, until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120), needs_root]
+pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.timeout(120), needs_root]
 THERE, ELSEWHERE = "127.0.0.2", "127.0.0.3"
 
 

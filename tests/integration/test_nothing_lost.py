@@ -18,7 +18,7 @@ from plait.errors import NotFoundError
 from tests.integration.counted_load import CountedLoad, apply, delete, serve, stop
 from tests.integration.machines import Machine, mesh, needs_root, until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120), needs_root]
+pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.timeout(120), needs_root]
 
 STREAMS = {
     "kept": {"url": "http://web/", "workers": 3, "pause": 0.02},

@@ -15,7 +15,7 @@ import pytest
 from tests.integration.counted_load import CountedLoad, serve
 from tests.integration.machines import Machine, mesh, needs_root
 
-pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(150), needs_root]
+pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.long, pytest.mark.timeout(150), needs_root]
 
 CALLS = Path(__file__).with_name("overload_calls.py")
 AT_ONCE, TAKES = 4, 0.1

@@ -12,7 +12,7 @@ from bench import counting
 from tests.integration.counted_load import CountedLoad, api, apply
 from tests.integration.machines import Machine, mesh, needs_root, until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120), needs_root]
+pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.timeout(120), needs_root]
 
 FAILING = """
 import http.server, sys

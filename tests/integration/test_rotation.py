@@ -30,7 +30,7 @@ from tests.integration.counted_load import api, apply, serve
 from tests.integration.machines import Machine, mesh, needs_root, until
 from tests.integration.mixed_load import MixedLoad, serve_grpc
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120), needs_root]
+pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.timeout(120), needs_root]
 
 STREAMS: dict[str, dict[str, Any]] = {
     "kept": {"url": "http://web/", "workers": 3, "pause": 0.02},

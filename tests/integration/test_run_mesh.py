@@ -17,7 +17,7 @@ import pytest
 
 from tests.integration.machines import Machine, free_port, mesh, needs_root, server, until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180), needs_root]
+pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.timeout(180), needs_root]
 OWN = "spiffe://cluster.local/ns/default/sa"
 
 

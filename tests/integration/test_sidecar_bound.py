@@ -12,7 +12,7 @@ import pytest
 from tests.integration.counted_load import CountedLoad, apply, delete, serve
 from tests.integration.machines import Machine, free_port, mesh, needs_root, server, until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(150), needs_root]
+pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.timeout(150), needs_root]
 
 NETWORKING = "networking.istio.io"
 INSIDE, OUTSIDE = "inside.default.svc.cluster.local", "outside.default.svc.cluster.local"

@@ -23,7 +23,7 @@ from tests.integration.counted_load import serve as serve_http
 from tests.integration.machines import Machine, free_port, mesh, needs_root, until
 from tests.integration.mixed_load import ANSWERER, CALLER, MixedLoad, serve_grpc
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120), needs_root]
+pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.timeout(120), needs_root]
 
 STREAMS: dict[str, dict[str, Any]] = {
     "http1": {"url": "http://web/", "workers": 2, "pause": 0.02},

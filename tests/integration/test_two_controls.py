@@ -21,7 +21,7 @@ from tests.integration.counted_load import CountedLoad, api, apply, serve, stop
 from tests.integration.machines import Machine, needs_root, until
 from tests.store.etcd import etcd, free_port
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240), needs_root]
+pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.timeout(240), needs_root]
 PORTS = (17443, 17453)
 """Below those that outgoing connections use, for ADS takes the next port."""
 PLAN = {

@@ -25,7 +25,7 @@ from plait.node.settings import NodeSettings, find_envoy
 from tests.integration.counted_load import CountedLoad, apply, serve
 from tests.integration.machines import Machine, free_port, mesh, needs_root, ordinary_mesh, until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.timeout(150)]
 
 STREAM_CALLS = str(Path(__file__).with_name("stream_calls.py"))
 STREAMS = {

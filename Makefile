@@ -2,7 +2,9 @@
 PYTEST = .venv/bin/python -m pytest -q
 UNIT = $(PYTEST) -n 2 --dist loadfile -m "not integration and not long"
 RUNTIME_PACKAGES = nftables=nft iproute2=ip
-TEST_PACKAGES = kubernetes-client=kubectl curl=curl socat=socat iptables=iptables openssl=openssl etcd-server=etcd
+TEST_PACKAGES = kubernetes-client=kubectl curl=curl socat=socat iptables=iptables openssl=openssl etcd-server=etcd \
+  postgresql=pg_lsclusters postgresql-client=psql redis-server=redis-server redis-tools=redis-cli \
+  mariadb-server=mariadbd mariadb-client=mariadb
 BENCH_PACKAGES = wrk=wrk nghttp2-client=h2load nginx-light=nginx haproxy=haproxy
 
 .PHONY: setup setup-test demo test all-tests check fix golden bench soak conformance docs clean

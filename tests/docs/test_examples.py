@@ -20,6 +20,7 @@ FOLLOWED_ELSEWHERE = (
     "back-up-and-restore",
     "blue-green",
     "circuit-breaking",
+    "egress",
     "fault-injection",
     "limit-what-a-workload-reaches",
     "locality-failover",

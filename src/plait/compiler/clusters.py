@@ -213,18 +213,20 @@ def direct(endpoint: DirectEndpoint) -> cluster_pb2.Cluster:
 
     Its endpoint is in the cluster itself, so that the first connection waits for one resource only. Where nothing is
     known to be, it is the address that was dialled, in plaintext, and that attempt is over within the time for which
-    the connection would have waited for its cluster. One that the caller's Sidecar forbids has no endpoint, so that
-    connections are closed at once.
+    the connection would have waited for its cluster; it is counted as a host that the mesh does not know. One that the
+    caller's Sidecar forbids has no endpoint, so that connections are closed at once.
     """
     name = names.direct_cluster(endpoint.address, endpoint.port)
     if endpoint.refused:
         refusing = _base(name, cluster_pb2.Cluster.STATIC)
         refusing.load_assignment.CopyFrom(static_endpoints(name, ()))
+        refusing.alt_stat_name = "" if endpoint.known else names.BLACKHOLE_CLUSTER
         return refusing
     if not endpoint.identity and endpoint.reached is None:
         message = _base(name, cluster_pb2.Cluster.ORIGINAL_DST)
         if not endpoint.known:
             message.connect_timeout.CopyFrom(proto.seconds(UNKNOWN_CONNECT_TIMEOUT))
+            message.alt_stat_name = names.PASSTHROUGH_CLUSTER
         return message
     message = _base(name, cluster_pb2.Cluster.STATIC)
     message.load_assignment.CopyFrom(static_endpoints(name, (endpoint.reached or (endpoint.address, endpoint.port),)))

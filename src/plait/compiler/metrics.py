@@ -5,7 +5,7 @@ The logger costs about nothing beside a text log and gives real labels in Promet
 the number of series stays bounded by the number of edges.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from envoy.config.accesslog.v3 import accesslog_pb2
@@ -36,6 +36,11 @@ class Reporter:
 def source(workload: str, principal: str) -> Reporter:
     """The caller's side."""
     return Reporter(side="source", workload=workload, principal=principal)
+
+
+def refused(reporter: Reporter) -> Reporter:
+    """The same where calls to what the mesh does not know are refused: by a cluster that is not there, so unnamed."""
+    return replace(reporter, service=names.BLACKHOLE_CLUSTER)
 
 
 def destination(workload: str, port: int, *, secure: bool) -> Reporter:

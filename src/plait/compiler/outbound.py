@@ -65,8 +65,10 @@ def _transparent(view: View) -> listener_pb2.Listener:
     chains.extend(
         Chain(name=stream_chain(frontend), filters=[connections.captured(frontend, known, log)]) for frontend in streams
     )
-    beyond = names.BLACKHOLE_CLUSTER if view.refuses_unknown else names.PASSTHROUGH_CLUSTER
-    through = tcp.to_cluster(PASSTHROUGH_CHAIN, beyond, log)
+    through = tcp.to_cluster(PASSTHROUGH_CHAIN, names.PASSTHROUGH_CLUSTER, log)
+    if view.refuses_unknown:
+        refused = metrics.connections(metrics.refused(reporter))
+        through = tcp.to_cluster(PASSTHROUGH_CHAIN, names.BLACKHOLE_CLUSTER, refused)
     return listener_pb2.Listener(
         name=names.OUTBOUND_LISTENER,
         address=proto.socket_address("0.0.0.0", view.outbound_port),  # noqa: S104 (nft refuses what it did not redirect)

@@ -4,6 +4,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from plait.envoy.resource_set import ResourceSet
 from plait.model.faults import Fault, FaultAbort, FaultDelay
 from plait.model.gateways import GatewayListener, TlsCertificate
 from plait.model.services import Capture, Protocol, WorkloadKind
-from plait.model.traffic import Destination, Mirror, Rule
+from plait.model.traffic import Destination, Mirror, PathChange, Redirect, Rewrite, Rule
 from tests import builders as b
 from tests.compiler import loopback
 from tests.envoy import certificates, live
@@ -152,6 +153,31 @@ def test_mirrors_get_a_copy(apps: dict[str, live.App]) -> None:
     assert apps["green"].requests == before + 5
 
 
+def test_each_backend_treats_its_own_share(apps: dict[str, live.App]) -> None:
+    """Shares are as weighted; a backend's path, redirect and copies are those of its share only."""
+    port = live.free_port()
+    copies = Mirror(cluster=b.key("copies"), numerator=1, denominator=2)
+    parted = replace(
+        b.rule("parted", b.path("/a")),
+        destinations=(
+            Destination(cluster=b.key("red"), weight=2),
+            Destination(
+                cluster=b.key("green"), weight=1, rewrite=Rewrite(path=PathChange(value="/b")), mirrors=(copies,)
+            ),
+            Destination(cluster=b.key("red"), weight=1, redirect=Redirect(hostname="elsewhere")),
+        ),
+    )
+    copied = _SlowApp(0)
+    with live.running(_resources(port, parted, red=apps["red"].port, green=apps["green"].port, copies=copied.port)):
+        answers = [live.request((ADDRESS, port), "/a") for _ in range(400)]
+    copied.close()
+    seen = Counter((answer.status, answer.app, answer.seen["path"] if answer.app else "") for answer in answers)
+    assert seen.keys() == {(200, "red", "/a"), (200, "green", "/b"), (302, "", "")}
+    assert abs(seen[200, "red", "/a"] - 200) < 50
+    assert abs(seen[200, "green", "/b"] - 100) < 40
+    assert 25 < copied.requests < 75
+
+
 def test_a_gateway_serves_hosts_over_tls_and_plaintext(apps: dict[str, live.App]) -> None:
     """Host chooses rules on plaintext ports, server name the certificate on TLS ports."""
     plain, secure = live.free_port(), live.free_port()
@@ -224,6 +250,7 @@ class _SlowApp:
 
     def __init__(self, delay: float) -> None:
         self.delay = delay
+        self.requests = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -242,5 +269,6 @@ class _SlowApp:
     def _serve(self, connection: socket.socket) -> None:
         with connection:
             if connection.recv(65536):
+                self.requests += 1
                 time.sleep(self.delay)
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")

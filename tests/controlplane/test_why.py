@@ -187,6 +187,44 @@ def destination(path: str) -> schemas.WhyAnswer:
     return Why(publisher, builder.located).answer(question)
 
 
+PARTED = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: payments, namespace: shop}
+spec:
+  parentRefs: [{group: "", kind: Service, name: payments}]
+  rules:
+  - backendRefs:
+    - {name: payments, port: 80, weight: 3}
+    - name: payments
+      port: 80
+      weight: 2
+      filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplaceFullPath, replaceFullPath: /new}}}]
+    - name: payments
+      port: 80
+      weight: 1
+      filters: [{type: RequestRedirect, requestRedirect: {hostname: elsewhere.example}}]
+"""
+
+
+def test_what_each_backend_does_to_its_share_is_told() -> None:
+    """Every share with its weight, what the backend sees, or where it is redirected."""
+    builder = Builder()
+    [document] = load(PARTED, "rules.yaml").documents
+    parted = parse(document.value, lines=document.lines, file=document.file)
+    assert isinstance(parted, Resource)
+    publisher = Publisher(discard, builder.update([*shop(), resource(MACHINE), parted]).snapshot)
+    question = schemas.WhyQuestion(from_workload="shop/orders", method="POST", url="http://payments/charges")
+    answer = Why(publisher, builder.located).answer(question)
+    cluster = "payments.shop.svc.cluster.local:80"
+    assert [step.outcome for step in answer.steps if step.stage == "share"] == [
+        f"50 %: sends it to {cluster} as payments/charges",
+        f"33.3 %: sends it to {cluster} as payments/new",
+        "16.7 %: it is redirected to http://elsewhere.example/charges",
+    ]
+    assert answer.sentence == f"It goes to {cluster} or is redirected to http://elsewhere.example/charges."
+
+
 @pytest.mark.parametrize(
     ("path", "line", "of"), [("/", 7, "the endpoints are"), ("/all", 10, "the endpoints of subset all are")]
 )

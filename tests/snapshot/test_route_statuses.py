@@ -128,14 +128,25 @@ def test_a_route_of_which_nothing_can_be_done_is_not_accepted_but_stays_closed()
 
 
 def test_a_filter_that_backends_cannot_do_breaks_that_share():
-    """At a backend only header filters are done; another one costs the share 500."""
-    rewrite = {"type": "URLRewrite", "urlRewrite": {"hostname": "a.example.com"}}
+    """A filter that is not known costs the share of its backend 500."""
+    extension = {"type": "ExtensionRef", "extensionRef": {"group": "x.io", "kind": "Filter", "name": "f"}}
     builder = built(
-        ECHO, V1, V2, http_route("r", [to_service("echo")], rule(backend("v1", filters=[rewrite]), backend("v2")))
+        ECHO, V1, V2, http_route("r", [to_service("echo")], rule(backend("v1", filters=[extension]), backend("v2")))
     )
 
     assert split(frontend(builder.snapshot, "echo").rules[0]) == {"broken": 1, "v2": 1}
     assert accepted(builder, "r")["PartiallyInvalid"] == ("True", "UnsupportedValue")
+
+
+def test_a_copy_of_one_share_that_cannot_be_sent_is_told():
+    """A mirror at a backend is a reference as any other: it is dropped and named, and the share goes on."""
+    mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "nobody", "port": 80}}}
+    builder = built(ECHO, V1, http_route("r", [to_service("echo")], rule(backend("v1", filters=[mirror]))))
+
+    [destination] = frontend(builder.snapshot, "echo").rules[0].destinations
+    assert (destination.mirrors, destination.cluster is None) == ((), False)
+    assert accepted(builder, "r")["ResolvedRefs"] == ("False", "BackendNotFound")
+    assert "spec.rules[0].backendRefs[0].filters[0]" in parent(builder, "r").conditions[1].message
 
 
 def test_status_carries_the_generation():

@@ -140,8 +140,7 @@ def _leads_to(frontend: OutboundFrontend) -> Iterator[ClusterKey]:
     """The clusters that a frontend's routes may refer to, each once and in a stable order."""
     found = {frontend.default: None}
     for rule in frontend.rules:
-        found.update((item.cluster, None) for item in rule.destinations if item.cluster is not None)
-        found.update((mirror.cluster, None) for mirror in rule.mirrors)
+        found.update(dict.fromkeys(rule.clusters))
     for l4_rule in frontend.l4_rules:
         found.update((item.cluster, None) for item in l4_rule.destinations if item.cluster is not None)
     return iter(found)

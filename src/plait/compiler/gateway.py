@@ -128,7 +128,7 @@ def _configuration(
 
 def _host(host: str, item: GatewayListener, view: View, clusters: Targets) -> route_components_pb2.VirtualHost:
     place = authorization.Place(port=item.port, http=True)
-    chosen = (routes.route(rule, clusters, item.port) for rule in _rules(host, item))
+    chosen = (message for rule in _rules(host, item) for message in routes.of_rule(rule, clusters, item.port))
     governed = [authorization.on_route(route, view.policies, place) for route in chosen]
     return routes.virtual_host(host or "any", (host or "*",), governed)
 

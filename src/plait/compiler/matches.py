@@ -1,10 +1,16 @@
 """What a request must be, as Envoy's route match."""
 
+from typing import Final
+
+from envoy.config.core.v3 import base_pb2
 from envoy.config.route.v3 import route_components_pb2
 from envoy.type.matcher.v3 import string_pb2
+from envoy.type.v3 import percent_pb2
 
 from plait.envoy import proto
 from plait.model.traffic import Matching, NamedMatch, RequestMatch, StringMatch
+
+_MILLION: Final = 1_000_000
 
 
 def string_match(match: StringMatch) -> string_pb2.StringMatcher:
@@ -56,6 +62,13 @@ def _query(match: NamedMatch) -> route_components_pb2.QueryParameterMatcher:
     else:
         message.string_match.CopyFrom(string_match(match.match))
     return message
+
+
+def share_of(message: route_components_pb2.RouteMatch, parts: int) -> None:
+    """Lets only so many parts of a million of the requests match, those of routes before included."""
+    if parts < _MILLION:
+        share = percent_pb2.FractionalPercent(numerator=parts, denominator=percent_pb2.FractionalPercent.MILLION)
+        message.runtime_fraction.CopyFrom(base_pb2.RuntimeFractionalPercent(default_value=share))
 
 
 def route_match(match: RequestMatch) -> route_components_pb2.RouteMatch:

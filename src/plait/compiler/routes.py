@@ -5,14 +5,14 @@ precedence. A frontend without routes sends everything to its own service; a clo
 Routes carry the origin of their rule as metadata, without file and line: moving a document recompiles nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 
-from plait.compiler import provenance
+from plait.compiler import provenance, shares
 from plait.compiler.actions import answer
-from plait.compiler.matches import route_match
+from plait.compiler.matches import route_match, share_of
 from plait.compiler.policies import cors, headers, sessions
 from plait.compiler.targets import Targets
 from plait.envoy import names, proto
@@ -33,6 +33,14 @@ def route(rule: Rule, clusters: Targets, port: int) -> route_components_pb2.Rout
     cors.on_route(message, rule.cors)
     sessions.on_route(message, rule.session)
     return message
+
+
+def of_rule(rule: Rule, clusters: Targets, port: int) -> Iterator[route_components_pb2.Route]:
+    """The routes of one rule at that port: one, or one for each backend where they treat requests differently."""
+    for item, share in shares.of_rule(rule):
+        message = route(item, clusters, port)
+        share_of(message.match, share)
+        yield message
 
 
 def _default(frontend: OutboundFrontend, clusters: Targets) -> route_components_pb2.Route:
@@ -76,7 +84,7 @@ def outbound(frontend: OutboundFrontend, clusters: Targets) -> route_pb2.RouteCo
 
     One whose calls name their servers takes only names that it stands for.
     """
-    routes = [route(rule, clusters, frontend.port) for rule in frontend.rules]
+    routes = [message for rule in frontend.rules for message in of_rule(rule, clusters, frontend.port)]
     if not frontend.closed:
         routes.append(_default(frontend, clusters))
     domains = (frontend.host,) if frontend.dynamic else ("*",)

@@ -7,6 +7,7 @@ from plait.api import schemas
 from plait.controlplane.call_target import Target
 from plait.controlplane.why_sources import Sources
 from plait.envoy import names
+from plait.envoy.actions import Action
 from plait.envoy.simulate import Outcome
 from plait.envoy.treatment import Treatment
 from plait.model.ids import ObjectName
@@ -43,16 +44,36 @@ def tell_route(outcome: Outcome, story: Story, rule: schemas.Source | None) -> N
     for name, why in outcome.misses:
         story.tell("rule", f"{name} does not match: {why}")
     if outcome.route:
-        only = len(outcome.clusters) == 1
-        shares = ", ".join(name if only else f"{name} {weight}" for name, weight in outcome.clusters.items())
-        does = f"sends it to {shares}" if shares else (outcome.action.location or f"answers {outcome.status}")
+        does = _does(outcome.action, outcome.status)
         story.tell("route", f"{outcome.route} {does}", resource=outcome.route_configuration, source=rule)
+    for weight, action in outcome.action.chances:
+        part = weight / sum(share for share, _ in outcome.action.chances)
+        story.tell("share", f"{100 * part:.3g} %: {_treats(action)}")
     faults = _faults(outcome)
     if faults:
         story.tell("fault", f"on purpose, {' and '.join(faults)}")
     if outcome.action.mirrors:
         copies = ", ".join(f"{share:.0%} to {name}" for name, share in outcome.action.mirrors)
         story.tell("mirror", f"copies go out: {copies}")
+
+
+def _does(action: Action, status: int | None) -> str:
+    """What a route does, in the words after its name."""
+    if action.chances:
+        return "treats requests by chance"
+    only = len(action.clusters) == 1
+    shares = ", ".join(name if only else f"{name} {weight}" for name, weight in action.clusters)
+    return f"sends it to {shares}" if shares else (action.location or f"answers {status}")
+
+
+def _treats(action: Action) -> str:
+    """What becomes of one share of the requests, with what the backend sees."""
+    if action.location:
+        return f"it is redirected to {action.location}"
+    if not action.clusters:
+        return f"it is answered {action.status}"
+    copies = "".join(f", copied to {name}" for name, _ in action.mirrors)
+    return f"{_does(action, None)} as {action.authority}{action.path}{copies}"
 
 
 def _faults(outcome: Outcome) -> list[str]:
@@ -90,5 +111,6 @@ def verdict_of(outcome: Outcome) -> tuple[Verdict, str, int | None]:
         return "refused", f"It is refused: {outcome.reason or 'nothing takes it'}.", None
     if names.PASSTHROUGH_CLUSTER in outcome.clusters:
         return "passthrough", "It leaves the mesh as it is: the destination is no service of the mesh.", None
-    shares = " or ".join(outcome.clusters)
+    elsewhere = dict.fromkeys(action.location for _, action in outcome.action.chances if action.location)
+    shares = " or ".join((*outcome.clusters, *(f"is redirected to {location}" for location in elsewhere)))
     return "allowed", f"It goes to {shares}.", None

@@ -51,6 +51,8 @@ class Action:
     body: str = ""
     delay: tuple[float, float] = (0, 0)
     """Seconds that a request waits on purpose, and the share (of 1) of requests that do."""
+    chances: tuple[tuple[int, "Action"], ...] = ()
+    """What is done by chance, with its weight, where it is not the same for all requests; this is the first then."""
     abort: tuple[int, float] = (0, 0)
     """Status that is answered on purpose (200 with a gRPC status), and the share (of 1) of requests that get it."""
 

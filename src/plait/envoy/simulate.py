@@ -19,9 +19,9 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
-from plait.envoy import access, actions, chains, names, types
+from plait.envoy import access, actions, branches, chains, names, types
 from plait.envoy.resource_set import ResourceSet
-from plait.envoy.strings import Headers, miss
+from plait.envoy.strings import Headers
 
 Manager = http_connection_manager_pb2.HttpConnectionManager
 
@@ -189,15 +189,16 @@ def _requests(resources: ResourceSet, call: Call, outcome: Outcome, manager: Man
         return outcome
     outcome = replace(outcome, route_configuration=configuration.name)
     host = actions.virtual_host(configuration, call.authority)
-    route, misses = _route(host, headers) if host else (None, ())
+    found, misses = branches.of_host(host, headers) if host else ((), ())
     outcome = replace(outcome, misses=misses)
-    if route is None:
+    if not found:
         return replace(outcome, status=404, reason=_unrouted(configuration, call, misses))
+    route = found[0].route
     outcome = replace(outcome, route=route.name, origin=actions.origin(route))
     outcome = _allowed(outcome, _route_rules(route, manager), call, headers)
     if outcome.denied:
         return replace(outcome, status=403)
-    return _answer(resources, outcome, actions.of(route, call.authority, headers))
+    return _answer(resources, outcome, branches.action_of(found, call.authority, headers))
 
 
 def _headers(call: Call) -> Headers:
@@ -224,18 +225,6 @@ def _configuration(
     if held is None:
         return replace(outcome, route_configuration=name, reason=f"{name} is fetched with the first request"), None
     return outcome, route_pb2.RouteConfiguration.FromString(held.body)
-
-
-def _route(
-    host: route_components_pb2.VirtualHost, headers: Headers
-) -> tuple[route_components_pb2.Route | None, tuple[tuple[str, str], ...]]:
-    misses: list[tuple[str, str]] = []
-    for route in host.routes:
-        why = miss(route.match, headers)
-        if not why:
-            return route, tuple(misses)
-        misses.append((route.name, why))
-    return None, tuple(misses)
 
 
 def _unrouted(configuration: route_pb2.RouteConfiguration, call: Call, misses: tuple[tuple[str, str], ...]) -> str:

@@ -98,24 +98,43 @@ class Rewrite:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Destination:
-    """A share of a rule's traffic; `cluster` is None where the reference is broken (that share gets `status`)."""
-
-    cluster: ClusterKey | None
-    weight: int = 1
-    request_headers: HeaderChange = HeaderChange()
-    response_headers: HeaderChange = HeaderChange()
-    status: int = 500
-    origin: Origin | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Mirror:
     """A copy of requests, its answer discarded; the share is numerator / denominator."""
 
     cluster: ClusterKey
     numerator: int = 100
     denominator: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """A share of a rule's traffic; `cluster` is None where the reference is broken (that share gets `status`).
+
+    What it has of `redirect`, `rewrite` and `cors` is in place of the rule's; `mirrors` come on top of the rule's.
+    """
+
+    cluster: ClusterKey | None
+    weight: int = 1
+    request_headers: HeaderChange = HeaderChange()
+    response_headers: HeaderChange = HeaderChange()
+    redirect: Redirect | None = None
+    rewrite: Rewrite | None = None
+    mirrors: tuple[Mirror, ...] = ()
+    cors: Cors | None = None
+    status: int = 500
+    origin: Origin | None = None
+
+    @property
+    def differs(self) -> bool:
+        """Whether its requests are treated otherwise than the rule's, but for headers."""
+        return bool(self.redirect or self.rewrite or self.mirrors or self.cors)
+
+    @property
+    def clusters(self) -> Iterator[ClusterKey]:
+        """Every cluster that its requests, or copies of them, may reach."""
+        if self.cluster is not None:
+            yield self.cluster
+        yield from (mirror.cluster for mirror in self.mirrors)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +198,13 @@ class Rule:
     hostnames: tuple[str, ...] = ()
     callers: Callers = Callers()
     origin: Origin | None = None
+
+    @property
+    def clusters(self) -> Iterator[ClusterKey]:
+        """Every cluster that its requests, or copies of them, may reach."""
+        for destination in self.destinations:
+            yield from destination.clusters
+        yield from (mirror.cluster for mirror in self.mirrors)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,13 @@
 """Routes as users declared them, of every kind of Gateway API, before their references are looked up."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from plait.model.cors import Cors
 from plait.model.ids import ObjectName, Origin
-from plait.model.traffic import HeaderChange, Rule
+from plait.model.traffic import HeaderChange, Redirect, Rewrite, Rule
 from plait.snapshot.conditions import Problem
 from plait.snapshot.declared import Reference
 
@@ -49,7 +51,10 @@ class ParentRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendRef:
-    """Where a share of a rule's traffic goes, or a copy of it; `unsupported` says what about it is not done."""
+    """Where a share of a rule's traffic goes, or a copy of it; `unsupported` says what about it is not done.
+
+    `mirrors` are copies of this share only.
+    """
 
     group: str
     kind: str
@@ -60,6 +65,10 @@ class BackendRef:
     response_headers: HeaderChange = NO_HEADERS
     numerator: int = 100
     denominator: int = 100
+    redirect: Redirect | None = None
+    rewrite: Rewrite | None = None
+    cors: Cors | None = None
+    mirrors: tuple["BackendRef", ...] = ()
     unsupported: str = ""
     origin: Origin | None = None
 
@@ -86,6 +95,14 @@ class DeclaredRule:
     ranks: tuple[tuple[int, ...], ...] = ()
     """The place of each match where its kind of route has a precedence of its own."""
 
+    @property
+    def references(self) -> Iterator[BackendRef]:
+        """Everything that requests of the rule, or copies of them, are sent to."""
+        yield from self.backends
+        yield from self.mirrors
+        for backend in self.backends:
+            yield from backend.mirrors
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredRoute:
@@ -107,4 +124,4 @@ class DeclaredRoute:
     @property
     def backends(self) -> frozenset[Reference]:
         """Every object that a rule sends to."""
-        return frozenset(ref.reference for rule in self.rules for ref in (*rule.backends, *rule.mirrors))
+        return frozenset(ref.reference for rule in self.rules for ref in rule.references)

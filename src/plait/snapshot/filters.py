@@ -35,20 +35,11 @@ class Filters:
     unsupported: tuple[str, ...] = ()
 
 
-def rule_filters(filters: Sequence[api.HTTPRouteFilter]) -> Filters:
-    """What the filters of a rule do."""
+def declared_filters(filters: Sequence[api.HTTPRouteFilter]) -> Filters:
+    """What the filters of a rule or of a backend do."""
     result = Filters()
     for index, item in enumerate(filters):
         result = _STEPS.get(item.type, _unsupported)(result, index, item)
-    return result
-
-
-def backend_filters(filters: Sequence[api.HTTPRouteFilter]) -> Filters:
-    """What the filters of one backend do: only headers can be changed there."""
-    result = Filters()
-    for index, item in enumerate(filters):
-        step = _STEPS[item.type] if item.type in _AT_BACKENDS else _unsupported
-        result = step(result, index, item)
     return result
 
 
@@ -68,13 +59,8 @@ def left_out(filters: Sequence[api.HTTPRouteFilter], path: str) -> Iterator[Prob
 
 
 def grpc_filters(filters: Sequence[GRPCRouteFilter]) -> Filters:
-    """What the filters of a GRPCRoute's rule do: the same as those of an HTTPRoute, as far as it has them."""
-    return rule_filters([_as_of_http(item) for item in filters])
-
-
-def grpc_backend_filters(filters: Sequence[GRPCRouteFilter]) -> Filters:
-    """What the filters of one backend of a GRPCRoute do."""
-    return backend_filters([_as_of_http(item) for item in filters])
+    """What the filters of a GRPCRoute do: the same as those of an HTTPRoute, as far as it has them."""
+    return declared_filters([_as_of_http(item) for item in filters])
 
 
 def grpc_left_out(filters: Sequence[GRPCRouteFilter], path: str) -> Iterator[Problem]:
@@ -188,4 +174,3 @@ _STEPS: Final[Mapping[str, Callable[[Filters, int, api.HTTPRouteFilter], Filters
     "RequestMirror": _mirror,
     "CORS": _cors,
 }
-_AT_BACKENDS: Final = frozenset({"RequestHeaderModifier", "ResponseHeaderModifier"})

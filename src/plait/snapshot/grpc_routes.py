@@ -7,7 +7,6 @@ https://gateway-api.sigs.k8s.io/reference/spec/#grpcrouterule
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
 from plait.model.ids import Origin
@@ -16,9 +15,9 @@ from plait.resources.gateway_api import grpc_route as api
 from plait.resources.parse import Resource
 from plait.snapshot.conditions import Problem
 from plait.snapshot.declared_routes import BackendRef, DeclaredRoute, DeclaredRule, RouteKind
-from plait.snapshot.filters import Filters, grpc_backend_filters, grpc_filters, grpc_left_out
+from plait.snapshot.filters import Filters, grpc_filters, grpc_left_out
 from plait.snapshot.http_routes import named_matches
-from plait.snapshot.route_references import backend_ref, declared_route, mirror_ref
+from plait.snapshot.route_references import backend_ref, declared_route, filtered, mirror_ref
 from plait.snapshot.sessions import session_persistence, session_problems
 
 _ANY_NAME: Final = "[^/]+"
@@ -111,10 +110,4 @@ def _rank(match: api.GRPCRouteMatch) -> tuple[int, ...]:
 
 
 def _backend(ref: api.GRPCBackendRef, namespace: str, origin: Origin) -> BackendRef:
-    filters = grpc_backend_filters(ref.filters)
-    return replace(
-        backend_ref(ref, namespace, origin),
-        request_headers=filters.request_headers,
-        response_headers=filters.response_headers,
-        unsupported=", ".join(filters.unsupported),
-    )
+    return filtered(backend_ref(ref, namespace, origin), grpc_filters(ref.filters), namespace)

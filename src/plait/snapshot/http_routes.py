@@ -1,7 +1,6 @@
 """HTTPRoute objects to declared routes: each match becomes a rule, references stay to be resolved."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
 from plait.model.ids import Origin
@@ -11,8 +10,8 @@ from plait.resources.gateway_api import http_route as api
 from plait.resources.parse import Resource
 from plait.snapshot.conditions import Problem
 from plait.snapshot.declared_routes import BackendRef, DeclaredRoute, DeclaredRule, RouteKind
-from plait.snapshot.filters import Filters, backend_filters, left_out, rule_filters
-from plait.snapshot.route_references import backend_ref, declared_route, mirror_ref
+from plait.snapshot.filters import Filters, declared_filters, left_out
+from plait.snapshot.route_references import backend_ref, declared_route, filtered, mirror_ref
 from plait.snapshot.sessions import session_persistence, session_problems
 
 _MATCHING: Final = {
@@ -30,7 +29,7 @@ def declare_route(resource: Resource, spec: api.HTTPRouteSpec) -> DeclaredRoute:
 
 def _rule(resource: Resource, index: int, rule: api.HTTPRouteRule) -> DeclaredRule:
     path = f"spec.rules[{index}]"
-    filters = rule_filters(rule.filters)
+    filters = declared_filters(rule.filters)
     matches = rule.matches or (api.HTTPRouteMatch(),)
     namespace = resource.namespace
     return DeclaredRule(
@@ -130,10 +129,4 @@ def _retry(retry: api.HTTPRouteRetry | None, backend_timeout: float | None) -> R
 
 
 def _backend(ref: api.HTTPBackendRef, namespace: str, origin: Origin) -> BackendRef:
-    filters = backend_filters(ref.filters)
-    return replace(
-        backend_ref(ref, namespace, origin),
-        request_headers=filters.request_headers,
-        response_headers=filters.response_headers,
-        unsupported=", ".join(filters.unsupported),
-    )
+    return filtered(backend_ref(ref, namespace, origin), declared_filters(ref.filters), namespace)

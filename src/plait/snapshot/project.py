@@ -116,8 +116,7 @@ def _clusters_of(rules: Iterable[Rule], l4_rules: Iterable[L4Rule]) -> Iterable[
     for l4_rule in l4_rules:
         yield from (item.cluster for item in l4_rule.destinations if item.cluster is not None)
     for rule in rules:
-        yield from (item.cluster for item in rule.destinations if item.cluster is not None)
-        yield from (mirror.cluster for mirror in rule.mirrors)
+        yield from rule.clusters
 
 
 def _direct(

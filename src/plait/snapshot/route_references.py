@@ -1,6 +1,7 @@
 """What routes of every kind share, from the objects to declared ones: names, parents, backends, mirrors."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from plait.model.ids import ObjectName, Origin
 from plait.resources.gateway_api.http_filters import HTTPRequestMirrorFilter
@@ -8,6 +9,7 @@ from plait.resources.gateway_api.references import BackendObjectReference, Paren
 from plait.resources.gateway_api.references import BackendRef as WeightedReference
 from plait.resources.parse import Resource
 from plait.snapshot.declared_routes import BackendRef, DeclaredRoute, DeclaredRule, ParentRef, RouteKind
+from plait.snapshot.filters import Filters
 
 
 def declared_route(
@@ -56,7 +58,25 @@ def backend_ref(ref: WeightedReference, namespace: str, origin: Origin) -> Backe
     )
 
 
-def mirror_ref(item: HTTPRequestMirrorFilter, namespace: str, origin: Origin) -> BackendRef:
+def filtered(ref: BackendRef, filters: Filters, namespace: str) -> BackendRef:
+    """A backend with its own filters, which act on its share of the requests only."""
+    place = ref.origin
+    return replace(
+        ref,
+        request_headers=filters.request_headers,
+        response_headers=filters.response_headers,
+        redirect=filters.redirect,
+        rewrite=filters.rewrite,
+        cors=filters.cors,
+        mirrors=tuple(
+            mirror_ref(item, namespace, place and replace(place, path=f"{place.path}.filters[{at}]"))
+            for at, item in filters.mirrors
+        ),
+        unsupported=", ".join(filters.unsupported),
+    )
+
+
+def mirror_ref(item: HTTPRequestMirrorFilter, namespace: str, origin: Origin | None) -> BackendRef:
     """Where copies go, and the share of requests that is copied."""
     ref: BackendObjectReference = item.backend_ref
     numerator, denominator = 100, 100

@@ -142,7 +142,7 @@ def _connections(route: DeclaredRoute, resolver: _Resolver) -> RankedConnections
 
 def _resolve_rule(declared: DeclaredRule, resolver: _Resolver) -> Iterable[Rule]:
     destinations = tuple(_destination(ref, resolver) for ref in declared.backends)
-    mirrors = tuple(mirror for ref in declared.mirrors if (mirror := _mirror(ref, resolver)))
+    mirrors = _mirrors(declared.mirrors, resolver)
     return (_answer(declared, rule, destinations=destinations, mirrors=mirrors) for rule in declared.matches)
 
 
@@ -152,9 +152,17 @@ def _destination(ref: BackendRef, resolver: _Resolver) -> Destination:
         weight=ref.weight,
         request_headers=ref.request_headers,
         response_headers=ref.response_headers,
+        redirect=ref.redirect,
+        rewrite=ref.rewrite,
+        mirrors=_mirrors(ref.mirrors, resolver),
+        cors=ref.cors,
         status=_BROKEN,
         origin=ref.origin,
     )
+
+
+def _mirrors(refs: Iterable[BackendRef], resolver: _Resolver) -> tuple[Mirror, ...]:
+    return tuple(mirror for ref in refs if (mirror := _mirror(ref, resolver)))
 
 
 def _mirror(ref: BackendRef, resolver: _Resolver) -> Mirror | None:

@@ -43,3 +43,9 @@ def test_envoy_takes_it_and_nothing_is_missing(proxy: cases.Proxy, tmp_path: Pat
     """Envoy accepts what the proxy holds, and everything that it refers to is there."""
     assert validate(proxy.resources, tmp_path) == ""
     assert missing_references(proxy.resources) == []
+
+
+@each_proxy
+def test_no_filter_is_left_out_until_a_route_asks(proxy: cases.Proxy) -> None:
+    """The chain of a request that waits for its routes is made before they are there: a filter left out stays out."""
+    assert "disabled: true" not in cases.rendered(proxy.resources)

@@ -138,7 +138,10 @@ def request(
 
 
 class App:
-    """A server that answers every request with what it saw, as JSON; `Upgrade` connections and bytes are echoed."""
+    """A server that answers a request with what it saw, as JSON: of the body its length.
+
+    `Upgrade` connections and bytes are echoed.
+    """
 
     def __init__(self, name: str, *, banner: bytes = b"") -> None:
         self.name = name
@@ -187,9 +190,18 @@ class App:
             while data := connection.recv(65536):
                 connection.sendall(data)
             return False
-        stream.read(int(lower.get("content-length", 0)))
+        if lower.get("expect") == "100-continue":
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        received = len(stream.read(int(lower.get("content-length", 0))))
         method, path, version = head.split(" ")
-        seen = {"app": self.name, "method": method, "path": path, "version": version, "headers": headers}
+        seen: dict[str, Any] = {
+            "app": self.name,
+            "method": method,
+            "path": path,
+            "version": version,
+            "headers": headers,
+        }
+        seen["received"] = received
         body = json.dumps(seen).encode()
         reply = f"HTTP/1.1 200 OK\r\nX-App: {self.name}\r\nContent-Length: {len(body)}\r\n\r\n"
         connection.sendall(reply.encode() + (b"" if method == "HEAD" else body))

@@ -10,9 +10,9 @@ from envoy.config.listener.v3 import listener_components_pb2
 from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as dynamic_cluster_pb2
 from envoy.extensions.common.dynamic_forward_proxy.v3 import dns_cache_pb2
 from envoy.extensions.filters.http.dynamic_forward_proxy.v3 import dynamic_forward_proxy_pb2
-from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3 import sni_dynamic_forward_proxy_pb2
 
+from plait.compiler.filters import HttpFilter, http_filter
 from plait.envoy import proto
 
 _FILTER: Final = "envoy.filters.http.dynamic_forward_proxy"
@@ -36,10 +36,10 @@ def cluster_type(*, http: bool) -> cluster_pb2.Cluster.CustomClusterType:
     )
 
 
-def resolving_filter() -> http_connection_manager_pb2.HttpFilter:
+def resolving_filter() -> HttpFilter:
     """Lets a request wait until the name in its Host is resolved."""
     config = dynamic_forward_proxy_pb2.FilterConfig(dns_cache_config=names())
-    return http_connection_manager_pb2.HttpFilter(name=_FILTER, typed_config=proto.packed(config))
+    return http_filter(_FILTER, config)
 
 
 def server_name_filter(port: int) -> listener_components_pb2.Filter:

@@ -101,7 +101,7 @@ def _requests(view: View, routes_name: str, items: Sequence[GatewayListener]) ->
     http.routes_by_name(message, routes_name)
     message.local_reply_config.mappers.append(denials.by_caller(str(view.identity)))
     message.local_reply_config.mappers.extend(protection.by_caller())
-    rest = (*inbound_http.filters(), targets.refusing_filter(), sessions.filter_of_routes(), faults.switched_off())
+    rest = (*inbound_http.filters(), targets.refusing_filter(), sessions.filter_of_routes(), faults.filter_of_routes())
     return http.network_filter(http.add_filters(message, [cors.filter_of_routes(), *rest]))
 
 

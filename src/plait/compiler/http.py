@@ -14,9 +14,9 @@ from envoy.config.listener.v3 import listener_components_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.type.matcher.v3 import string_pb2
-from google.protobuf.message import Message
 
 from plait.compiler.clusters import preserve_case
+from plait.compiler.filters import HttpFilter, http_filter
 from plait.envoy import proto
 
 HELD_REQUEST_TIMEOUT: Final = 10.0
@@ -58,12 +58,7 @@ def manager(stat_prefix: str, access_log: accesslog_pb2.AccessLog) -> Manager:
     )
 
 
-def http_filter(name: str, config: Message) -> http_connection_manager_pb2.HttpFilter:
-    """One HTTP filter."""
-    return http_connection_manager_pb2.HttpFilter(name=name, typed_config=proto.packed(config))
-
-
-def router() -> http_connection_manager_pb2.HttpFilter:
+def router() -> HttpFilter:
     """The last filter of every chain, with its cheapest settings."""
     return http_filter(
         "envoy.filters.http.router",
@@ -83,7 +78,7 @@ def network_filter(message: Manager) -> listener_components_pb2.Filter:
     )
 
 
-def add_filters(message: Manager, filters: Iterable[http_connection_manager_pb2.HttpFilter]) -> Manager:
+def add_filters(message: Manager, filters: Iterable[HttpFilter]) -> Manager:
     """Ends the manager's filters with the router."""
     message.http_filters.extend([*filters, router()])
     return message

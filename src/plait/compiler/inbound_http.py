@@ -7,17 +7,17 @@ that a changed policy is in force at once on open connections, with no listener 
 from envoy.config.listener.v3 import listener_components_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2
-from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 
 from plait.compiler import denials, http, metrics, routes
+from plait.compiler.filters import HttpFilter, http_filter
 from plait.compiler.policies import authorization, limits, protection
 from plait.envoy import names, proto
 from plait.model.view import InboundPort, View
 
 
-def filters() -> list[http_connection_manager_pb2.HttpFilter]:
+def filters() -> list[HttpFilter]:
     """The filters that ask for authorization policies."""
-    return [http.http_filter(name, rbac_pb2.RBAC()) for _, name in authorization.FILTERS]
+    return [http_filter(name, rbac_pb2.RBAC()) for _, name in authorization.FILTERS]
 
 
 def network_filter(view: View, port: InboundPort, *, secure: bool) -> listener_components_pb2.Filter:

@@ -27,6 +27,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
 
 from plait.compiler import connections, denials, destinations, dynamic, http, metrics, targets, tcp
+from plait.compiler.filters import HttpFilter, http_filter
 from plait.compiler.policies import cors, faults, protection, sessions
 from plait.envoy import names, proto
 from plait.model.services import Capture
@@ -158,13 +159,13 @@ def _by_address(view: View, reporter: metrics.Reporter) -> listener_components_p
 def _by_scope(view: View, message: http.Manager, key_header: str) -> listener_components_pb2.Filter:
     message.scoped_routes.CopyFrom(_scopes(key_header))
     _explain(view, message)
-    on_demand = http.http_filter("envoy.filters.http.on_demand", on_demand_pb2.OnDemand())
+    on_demand = http_filter("envoy.filters.http.on_demand", on_demand_pb2.OnDemand())
     return http.network_filter(http.add_filters(message, [on_demand, *_of_routes()]))
 
 
-def _of_routes() -> tuple[http_connection_manager_pb2.HttpFilter, ...]:
+def _of_routes() -> tuple[HttpFilter, ...]:
     """Filters that do what routes ask of them."""
-    return cors.filter_of_routes(), targets.refusing_filter(), sessions.filter_of_routes(), faults.switched_off()
+    return cors.filter_of_routes(), targets.refusing_filter(), sessions.filter_of_routes(), faults.filter_of_routes()
 
 
 def _destination_header() -> extension_pb2.TypedExtensionConfig:

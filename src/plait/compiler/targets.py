@@ -17,8 +17,8 @@ from envoy.config.core.v3 import base_pb2
 from envoy.config.rbac.v3 import rbac_pb2
 from envoy.config.route.v3 import route_components_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac_pb2
-from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 
+from plait.compiler.filters import HttpFilter, http_filter
 from plait.compiler.policies import authorization
 from plait.envoy import access, names, proto
 from plait.model.security import Action
@@ -117,8 +117,6 @@ def _refusal(rule: str) -> http_rbac_pb2.RBACPerRoute:
     return http_rbac_pb2.RBACPerRoute(rbac=http_rbac_pb2.RBAC(rules=rules))
 
 
-def refusing_filter() -> http_connection_manager_pb2.HttpFilter:
+def refusing_filter() -> HttpFilter:
     """The filter for the connection managers of callers."""
-    return http_connection_manager_pb2.HttpFilter(
-        name=REFUSING, typed_config=proto.packed(http_rbac_pb2.RBAC()), disabled=True
-    )
+    return http_filter(REFUSING, http_rbac_pb2.RBAC())

@@ -1,7 +1,7 @@
 """Faults on purpose, at the caller's side: before the request is sent, and before any time limit or retry.
 
-The filter stands in every connection manager that forwards, switched off: it costs nothing until a route asks for it,
-and the first fault of a mesh changes no listener.
+The filter stands in every connection manager that forwards and does nothing until a route asks, so the first fault of a
+mesh changes no listener.
 """
 
 from typing import Final
@@ -9,20 +9,18 @@ from typing import Final
 from envoy.config.route.v3 import route_components_pb2
 from envoy.extensions.filters.common.fault.v3 import fault_pb2 as common_fault_pb2
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
-from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.type.v3 import percent_pb2
 
+from plait.compiler.filters import HttpFilter, http_filter
 from plait.envoy import names, proto
 from plait.model.faults import Fault, FaultAbort, FaultDelay
 
 _MILLION: Final = 1_000_000
 
 
-def switched_off() -> http_connection_manager_pb2.HttpFilter:
-    """The filter, in no request's way unless a route asks."""
-    return http_connection_manager_pb2.HttpFilter(
-        name=names.FAULT_FILTER, typed_config=proto.packed(fault_pb2.HTTPFault()), disabled=True
-    )
+def filter_of_routes() -> HttpFilter:
+    """The filter for connection managers; in no request's way unless a route has a fault."""
+    return http_filter(names.FAULT_FILTER, fault_pb2.HTTPFault())
 
 
 def on_route(message: route_components_pb2.Route, fault: Fault | None) -> None:

@@ -6,20 +6,18 @@ The address is a wish: where that endpoint is gone, another one takes the reques
 from envoy.config.core.v3 import extension_pb2
 from envoy.config.route.v3 import route_components_pb2
 from envoy.extensions.filters.http.stateful_session.v3 import stateful_session_pb2
-from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.http.stateful_session.cookie.v3 import cookie_pb2
 from envoy.extensions.http.stateful_session.header.v3 import header_pb2
 from envoy.type.http.v3 import cookie_pb2 as http_cookie_pb2
 
+from plait.compiler.filters import HttpFilter, http_filter
 from plait.envoy import names, proto
 from plait.model.sessions import SessionPersistence
 
 
-def filter_of_routes() -> http_connection_manager_pb2.HttpFilter:
+def filter_of_routes() -> HttpFilter:
     """The filter for connection managers; in no request's way unless a route has sessions."""
-    return http_connection_manager_pb2.HttpFilter(
-        name=names.SESSION_FILTER, typed_config=proto.packed(stateful_session_pb2.StatefulSession()), disabled=True
-    )
+    return http_filter(names.SESSION_FILTER, stateful_session_pb2.StatefulSession())
 
 
 def on_route(message: route_components_pb2.Route, session: SessionPersistence | None) -> None:

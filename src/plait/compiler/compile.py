@@ -16,7 +16,7 @@ own part is compiled from a view without rules, so that a route that changes lea
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from typing import Final
 
@@ -29,11 +29,20 @@ from plait.compiler.targets import Target
 from plait.envoy import types
 from plait.envoy.resource_set import Entry, ResourceSet, entry_of, resource_set
 from plait.model.ids import ObjectName
-from plait.model.services import WorkloadKind
+from plait.model.remembered import Remembered
+from plait.model.services import Capture, WorkloadKind
 from plait.model.traffic import ClusterKey
 from plait.model.view import OutboundCluster, OutboundFrontend, ScopeKey, View
 
 _REMEMBERED: Final = 4096
+
+_Known = tuple[tuple[ClusterKey, Target], ...]
+"""The clusters that routes may refer to."""
+_CLUSTERS: Final = Remembered[ClusterKey, Entry](_REMEMBERED)
+_FRONTENDS: Final = Remembered[tuple[str, int, _Known], Entry](_REMEMBERED)
+_BARE: Final = Remembered[tuple[str, int, tuple[str, ...]], OutboundFrontend](_REMEMBERED)
+"""Frontends without their rules."""
+_SCOPES: Final = Remembered[tuple[str, int, tuple[str, ...], Capture], tuple[Entry, ...]](_REMEMBERED)
 
 Named = cluster_pb2.Cluster | listener_pb2.Listener | route_pb2.RouteConfiguration
 
@@ -64,8 +73,12 @@ def _is_gateway(view: View) -> bool:
     return view.kind is WorkloadKind.GATEWAY
 
 
-@lru_cache(_REMEMBERED)
 def _cluster(cluster: OutboundCluster) -> Entry:
+    return _CLUSTERS.of(cluster.key, (cluster,), _cluster_anew)
+
+
+@lru_cache(_REMEMBERED)
+def _cluster_anew(cluster: OutboundCluster) -> Entry:
     message = clusters.outbound(cluster)
     return entry_of(message.name, message)
 
@@ -85,11 +98,17 @@ def _without_rules(view: View) -> View:
     return replace(
         view,
         frontends=tuple(
-            replace(frontend, rules=(), closed=False) if frontend.protocol.is_http else frontend
+            _BARE.of((frontend.host, frontend.port, frontend.aliases), (frontend,), _bare)
+            if frontend.protocol.is_http
+            else frontend
             for frontend in view.frontends
         ),
         clusters=tuple(cluster for cluster in view.clusters if cluster.key in streams),
     )
+
+
+def _bare(frontend: OutboundFrontend) -> OutboundFrontend:
+    return replace(frontend, rules=(), closed=False)
 
 
 class _Latest:
@@ -133,7 +152,8 @@ def _frontends(view: View) -> Iterator[Entry]:
     for frontend in view.frontends:
         if frontend.protocol.is_http:
             used = [known[key] for key in _leads_to(frontend) if key in known]
-            yield _frontend(frontend, tuple(targets.of(used, identity, tells_caller=frontend.tells_caller).items()))
+            found = tuple(targets.of(used, identity, tells_caller=frontend.tells_caller).items())
+            yield _FRONTENDS.of((frontend.host, frontend.port, found), (frontend,), partial(_frontend, found))
 
 
 def _leads_to(frontend: OutboundFrontend) -> Iterator[ClusterKey]:
@@ -147,7 +167,7 @@ def _leads_to(frontend: OutboundFrontend) -> Iterator[ClusterKey]:
 
 
 @lru_cache(_REMEMBERED)
-def _frontend(frontend: OutboundFrontend, known: tuple[tuple[ClusterKey, Target], ...]) -> Entry:
+def _frontend(known: _Known, frontend: OutboundFrontend) -> Entry:
     message = routes.outbound(frontend, dict(known))
     return entry_of(message.name, message)
 
@@ -162,10 +182,15 @@ def _scopes(view: View) -> Iterator[Entry]:
     seen: set[str] = set()
     for frontend in view.frontends:
         if frontend.protocol.is_http and not _is_gateway(view):
-            for key in scopes.keys_of(frontend, view.capture):
-                if key.key not in seen:
-                    seen.add(key.key)
-                    yield _scope(key)
+            key = (frontend.host, frontend.port, frontend.aliases, view.capture)
+            for entry in _SCOPES.of(key, (frontend,), partial(_scopes_of, view.capture)):
+                if entry.name not in seen:
+                    seen.add(entry.name)
+                    yield entry
+
+
+def _scopes_of(capture: Capture, frontend: OutboundFrontend) -> tuple[Entry, ...]:
+    return tuple(_scope(key) for key in scopes.keys_of(frontend, capture))
 
 
 @lru_cache(_REMEMBERED)

@@ -4,12 +4,14 @@ The entry is in the last push stage, so its arrival at the relay says that the s
 """
 
 import json
+from functools import lru_cache
 
 from plait.envoy import types
 from plait.envoy.resource_set import Entry, entry
 from plait.model.view import NameRecord
 
 
+@lru_cache(4096)
 def name_entry(record: NameRecord) -> Entry:
     """The DNS answer for a host as an entry whose body is JSON."""
     answer: dict[str, object] = {

@@ -70,7 +70,7 @@ def _refused_by(servers: Iterable[ServerPort], identity: str) -> str:
 
 def _decision(server: ServerPort, identity: str) -> access.Decision:
     """What a server that passes bytes decides; one that looks at requests answers for itself."""
-    if server.mode is InboundMode.HTTP:
+    if server.mode is InboundMode.HTTP or not server.policies:
         return access.Decision(allowed=True)
     return access.decide(_rules(server), access.Caller(identity=identity, port=server.port))
 

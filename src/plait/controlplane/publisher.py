@@ -248,8 +248,9 @@ class Publisher:
         """Make the reverse indexes say that a proxy has this view and demand, which it then has."""
         proxy, namespace = str(known.name), known.name.namespace
         _move(self._by_cluster, proxy, _clusters(known.view), _clusters(view))
-        before = _hosts_in(known.view) | self._spelled(namespace, known.demand)
-        after = _hosts_in(view) | self._spelled(namespace, demand)
+        spelled = self._spelled(namespace, demand)
+        before = _hosts_in(known.view) | (spelled if demand is known.demand else self._spelled(namespace, known.demand))
+        after = _hosts_in(view) | spelled
         _move(self._by_host, proxy, before, after)
         known.view, known.demand = view, demand
 

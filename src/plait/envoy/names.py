@@ -9,6 +9,7 @@ inbound cluster inbound/PORT                      listeners  outbound, inbound, 
 
 import itertools
 import re
+from functools import lru_cache
 from typing import Final
 
 OUTBOUND_LISTENER: Final = "outbound"
@@ -84,6 +85,7 @@ def server_names(address: str, port: int) -> str:
 _DIALLED = re.compile(r"(?:\[([0-9a-fA-F.:]+:[0-9a-fA-F.:]*)\]|([0-9]{1,3}(?:\.[0-9]{1,3}){3})):([0-9]{1,5})")
 
 
+@lru_cache(4096)
 def parse_dialled(text: str) -> tuple[str, int] | None:
     """(address, port) of `ADDRESS:PORT`, whose address is a literal; None for other names."""
     found = _DIALLED.fullmatch(text)

@@ -7,6 +7,7 @@ and `10.7.0.9:5432` is whatever workload has that address.
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from plait.envoy import names
@@ -23,6 +24,8 @@ from plait.snapshot.services import CLUSTER_DOMAIN
 _SUFFIX: Final = f".svc.{CLUSTER_DOMAIN}"
 _HTTP_PORT: Final = 80
 _GIVEN: Final = ipaddress.ip_network(SERVICE_ADDRESSES)
+_SPELLINGS: Final = 4096
+"""So many names, as callers spell them, are taken apart once only."""
 DIALLED: Final = "*"
 """Stands for every host that is called by addresses of its own, without DNS: all workloads demand them."""
 
@@ -73,6 +76,7 @@ def possible_hosts(spelling: str, namespace: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((text, stem + _SUFFIX, own)))
 
 
+@lru_cache(_SPELLINGS)
 def callable_hosts(spelling: str, namespace: str) -> tuple[str, ...]:
     """The possible hosts, and after them the wildcards that stand for the name, the longest first."""
     labels = spelling.rstrip(".").lower().split(".")

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from functools import partial
+from typing import Any, Final, NamedTuple
 
+from plait.model.backend_tls import BackendTls
 from plait.model.destinations import DestinationRule, Subset
 from plait.model.gateways import TlsCertificate
 from plait.model.ids import ClusterKey, ObjectName
 from plait.model.protection import IDLE_TOWARDS_AN_APP
-from plait.model.services import Resolution, Service, Workload
+from plait.model.remembered import Remembered
+from plait.model.services import Endpoint, Protocol, Resolution, Service, Workload
 from plait.model.snapshot import Snapshot
-from plait.model.traffic_policy import Algorithm, TlsMode, TrafficPolicy, policy_at
+from plait.model.traffic_policy import Algorithm, TlsMode, TrafficPolicy, UpstreamTls, policy_at
 from plait.model.view import InboundMode, OutboundCluster, ServerPort
 from plait.snapshot.destinations import destination_rule
 from plait.snapshot.services import host_of
@@ -20,6 +23,16 @@ IDLE_BETWEEN_SIDECARS: Final = 300.0
 
 Servers = Callable[[ClusterKey], tuple[ServerPort, ...]]
 """How the sidecars behind a cluster treat its port, as far as callers may rely on it already."""
+_PLAIN: Final = Remembered[ClusterKey, OutboundCluster](16384)
+"""The clusters of callers that follow no DestinationRule, which are the same for all of them."""
+
+
+class _Known(NamedTuple):
+    """What is known of a cluster's endpoints: they, who they may be, and how their sidecars treat the port."""
+
+    endpoints: tuple[Endpoint, ...]
+    identities: tuple[str, ...]
+    servers: tuple[ServerPort, ...]
 
 
 def outbound_clusters(
@@ -52,12 +65,34 @@ def _cluster(snapshot: Snapshot, key: ClusterKey, caller: Workload, servers: Ser
     if outside is not None and outside.problem:
         return OutboundCluster(key=key, host=service.host, protocol=port.protocol, missing=True)
     rule = destination_rule(snapshot, caller, service)
+    asked = servers if port.protocol.is_http else None
+    if rule is None and not key.subset:
+        known = _known(snapshot, key, _proved(snapshot, key, outside, None), asked)
+        return _PLAIN.of(key, (service, outside, *known), partial(_plain, key))
+    base = _base(key, service, outside, rule)
+    if base.missing:
+        return replace(base, policy=None)
+    followed = _followed(snapshot, caller, base, rule=rule, service=service) if rule and base.policy else base
+    tls = followed.policy.tls if followed.policy else None
+    proved = _proved(snapshot, key.whole, outside, tls)
+    return _linked(followed, service, _known(snapshot, key.whole, proved, asked))
+
+
+def _plain(key: ClusterKey, service: Service, outside: BackendTls | None, *known: Any) -> OutboundCluster:
+    return _linked(_base(key, service, outside, None), service, _Known(*known))
+
+
+def _base(
+    key: ClusterKey, service: Service, outside: BackendTls | None, rule: DestinationRule | None
+) -> OutboundCluster:
+    """The cluster as its service and the rule declare it."""
     subset = rule.subset(key.subset) if rule else None
     policy = policy_at(key.port, rule.policy, subset.policy if subset else None) if rule else None
-    base = OutboundCluster(
+    port = service.port(key.port)
+    return OutboundCluster(
         key=key,
         host=service.host,
-        protocol=port.protocol,
+        protocol=port.protocol if port else Protocol.TCP,
         resolution=service.resolution,
         missing=bool(key.subset) and subset is None,
         labels=subset.labels if subset else (),
@@ -65,10 +100,6 @@ def _cluster(snapshot: Snapshot, key: ClusterKey, caller: Workload, servers: Ser
         policy=policy,
         backend_tls=outside,
     )
-    if base.missing:
-        return replace(base, policy=None)
-    followed = _followed(snapshot, caller, base, rule=rule, service=service) if rule and policy else base
-    return _linked(snapshot, followed, service, servers)
 
 
 def _origin(rule: DestinationRule | None, subset: Subset | None, policy: TrafficPolicy | None):
@@ -101,18 +132,25 @@ def _invented(service: Service) -> bool:
     return service.origin.kind == "Service" or service.address.startswith("240.240.")
 
 
-def _linked(snapshot: Snapshot, cluster: OutboundCluster, service: Service, servers: Servers) -> OutboundCluster:
+def _proved(
+    snapshot: Snapshot, key: ClusterKey, outside: BackendTls | None, tls: UpstreamTls | None
+) -> tuple[str, ...]:
+    """The identities that the endpoints of a cluster may prove, by mutual TLS of the mesh."""
+    if outside is not None or (tls is not None and tls.mode is not TlsMode.MESH):
+        return ()
+    return tuple(sorted(tls.names)) if tls is not None and tls.names else snapshot.identities.get(key, ())
+
+
+def _known(snapshot: Snapshot, key: ClusterKey, identities: tuple[str, ...], servers: Servers | None) -> _Known:
+    behind = servers(key) if servers and identities else ()
+    return _Known(snapshot.endpoints.get(key, ()), identities, behind)
+
+
+def _linked(cluster: OutboundCluster, service: Service, known: _Known) -> OutboundCluster:
     """The cluster with what is known of its endpoints and their sidecars."""
     policy = cluster.policy
     tls = policy.tls if policy else None
-    key = cluster.key.whole
-    endpoints = snapshot.endpoints.get(key, ())
-    identities = snapshot.identities.get(key, ()) if tls is None or tls.mode is TlsMode.MESH else ()
-    if cluster.backend_tls is not None:
-        identities = ()
-    elif tls is not None and tls.names and tls.mode is TlsMode.MESH:
-        identities = tuple(sorted(tls.names))
-    behind = servers(key) if cluster.protocol.is_http and identities else ()
+    endpoints, identities, behind = known
     idle = policy.pool.idle_timeout if policy and policy.pool else None
     found = replace(
         cluster,

@@ -9,11 +9,13 @@ changes often (endpoints, scope keys) is in here.
 import ipaddress
 from collections.abc import Iterable
 from functools import partial
+from typing import Final
 
 from plait.model.gateways import GatewayListener
 from plait.model.ids import ObjectName
 from plait.model.l4 import L4Rule
-from plait.model.services import Capture, Resolution, Service, Workload, WorkloadKind
+from plait.model.remembered import Remembered
+from plait.model.services import Capture, Labels, Resolution, Service, Workload, WorkloadKind
 from plait.model.snapshot import Snapshot
 from plait.model.traffic import ClusterKey, Frontend, Rule
 from plait.model.view import (
@@ -26,6 +28,9 @@ from plait.snapshot.direct import called_directly, dialled, direct_to_place, dir
 from plait.snapshot.inbound import inbound_ports, policies_for, servers_behind, unlisted_port
 from plait.snapshot.names import aliases, workload_of, workloads_named
 from plait.snapshot.outbound_clusters import Servers, credentials_of, outbound_clusters
+
+_FRONTENDS: Final = Remembered[tuple[str, int, str, Labels], OutboundFrontend](16384)
+"""Ports as callers of a namespace (and with labels, where rules ask for them) know them: the same for all of them."""
 
 
 def project(
@@ -79,26 +84,34 @@ def _sidecar(snapshot: Snapshot, workload: Workload, demand: frozenset[str], ser
 
 def _frontends(snapshot: Snapshot, service: Service, workload: Workload) -> Iterable[OutboundFrontend]:
     reachable = service.address or service.ranges or workload.capture is Capture.EXPLICIT
-    spellings = aliases(service, workload.name.namespace)
+    namespace = workload.name.namespace
     for port in service.ports if reachable else ():
         frontend = snapshot.frontends[service.host, port.number]
-        rules, closed = frontend.rules_for(workload.name.namespace, workload.labels)
-        l4_rules, shut = frontend.l4_rules_for(workload.name.namespace, workload.labels)
-        yield OutboundFrontend(
-            service=service.name,
-            host=service.host,
-            address=service.address,
-            port=port.number,
-            protocol=port.protocol,
-            rules=rules,
-            l4_rules=tuple(rule for rule in l4_rules if _may_take(rule, frontend)),
-            closed=closed if port.protocol.is_http else shut,
-            default=frontend.default,
-            aliases=spellings,
-            tells_caller=service.tells_caller,
-            ranges=service.ranges,
-            dynamic=service.resolution is Resolution.DYNAMIC,
-        )
+        labels = workload.labels if frontend.host_rules else ()
+        key = (service.host, port.number, namespace, labels)
+        yield _FRONTENDS.of(key, (service, frontend), partial(_frontend, key))
+
+
+def _frontend(key: tuple[str, int, str, Labels], service: Service, frontend: Frontend) -> OutboundFrontend:
+    """A port of a service for callers of that namespace with these labels."""
+    _, _, namespace, labels = key
+    rules, closed = frontend.rules_for(namespace, labels)
+    l4_rules, shut = frontend.l4_rules_for(namespace, labels)
+    return OutboundFrontend(
+        service=service.name,
+        host=service.host,
+        address=service.address,
+        port=frontend.port,
+        protocol=frontend.protocol,
+        rules=rules,
+        l4_rules=tuple(rule for rule in l4_rules if _may_take(rule, frontend)),
+        closed=closed if frontend.protocol.is_http else shut,
+        default=frontend.default,
+        aliases=aliases(service, namespace),
+        tells_caller=service.tells_caller,
+        ranges=service.ranges,
+        dynamic=service.resolution is Resolution.DYNAMIC,
+    )
 
 
 def _may_take(rule: L4Rule, frontend: Frontend) -> bool:

@@ -3,8 +3,8 @@
 usage: python stream_calls.py tcp|grpc PORT         answers
        python stream_calls.py call PLAN             as `bench/caller.py`, with URLs tcp://, grpc:// and proxied:// too
 
-A TCP connection lasts about a second and each echo on it is one call; a gRPC channel is kept, and its calls take as
-long as the path says in seconds. gRPC's own retries are off. `proxied` is HTTP through HTTP_PROXY.
+A TCP connection lasts about a second (`lasts`) and each echo on it is one call; a gRPC channel is kept, and its calls
+take as long as the path says in seconds. gRPC's own retries are off. `proxied` is HTTP through HTTP_PROXY.
 """
 
 import os
@@ -35,7 +35,7 @@ class Echoes(caller.Stream):
             began = time.monotonic()
             try:
                 with socket.create_connection((self.parts.hostname, self.parts.port), timeout=10) as connection:
-                    while time.monotonic() < began + _LASTS:
+                    while time.monotonic() < began + self.plan.get("lasts", _LASTS):
                         self._echo(connection)
                         time.sleep(self.plan.get("pause", 0.01))
             except (OSError, EOFError) as error:

@@ -14,7 +14,7 @@ from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.listener.proxy_protocol.v3 import proxy_protocol_pb2
 
-from plait.compiler import denials, http, inbound_http, metrics, routes, targets, tls
+from plait.compiler import denials, http, inbound_http, metrics, routes, targets, tls, tunnels
 from plait.compiler import gateway_connections as connections
 from plait.compiler.connections import tls_inspector
 from plait.compiler.policies import authorization, cors, faults, protection, sessions
@@ -128,7 +128,7 @@ def _configuration(
 
 def _host(host: str, item: GatewayListener, view: View, clusters: Targets) -> route_components_pb2.VirtualHost:
     place = authorization.Place(port=item.port, http=True)
-    chosen = (message for rule in _rules(host, item) for message in routes.of_rule(rule, clusters, item.port))
+    chosen = routes.of_rules(_rules(host, item), clusters, item.port, tunnelled=tunnels.asked)
     governed = [authorization.on_route(route, view.policies, place) for route in chosen]
     return routes.virtual_host(host or "any", (host or "*",), governed)
 

@@ -8,7 +8,7 @@ from envoy.config.listener.v3 import listener_components_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2
 
-from plait.compiler import denials, http, metrics, routes
+from plait.compiler import denials, http, metrics, routes, tunnels
 from plait.compiler.filters import HttpFilter, http_filter
 from plait.compiler.policies import authorization, limits, protection
 from plait.envoy import names, proto
@@ -51,5 +51,8 @@ def route_configuration(port: InboundPort) -> route_pb2.RouteConfiguration:
         route.request_headers_to_remove.extend(names.CALLER_SPELLINGS)
     authorization.on_route(route, port.policies, authorization.Place(port=port.number, http=True))
     limits.on_route(route, port.protection)
-    host = routes.virtual_host("app", ("*",), [route])
+    found = [route]
+    if not port.policies and not port.tells_caller:
+        found.append(tunnels.of(route))
+    host = routes.virtual_host("app", ("*",), found)
     return routes.configuration(names.inbound_route(port.number), [host])

@@ -5,12 +5,12 @@ precedence. A frontend without routes sends everything to its own service; a clo
 Routes carry the origin of their rule as metadata, without file and line: moving a document recompiles nothing.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 
-from plait.compiler import provenance, shares
+from plait.compiler import provenance, shares, tunnels
 from plait.compiler.actions import answer
 from plait.compiler.matches import route_match, share_of
 from plait.compiler.policies import cors, headers, sessions
@@ -41,6 +41,14 @@ def of_rule(rule: Rule, clusters: Targets, port: int) -> Iterator[route_componen
         message = route(item, clusters, port)
         share_of(message.match, share)
         yield message
+
+
+def of_rules(
+    rules: Iterable[Rule], clusters: Targets, port: int, *, tunnelled: Callable[[Rule], bool]
+) -> list[route_components_pb2.Route]:
+    """The routes of these rules in their order; those for CONNECT come after all others, which never take it."""
+    pairs = [(rule, message) for rule in rules for message in of_rule(rule, clusters, port)]
+    return [*(message for _, message in pairs), *(tunnels.of(message) for rule, message in pairs if tunnelled(rule))]
 
 
 def _default(frontend: OutboundFrontend, clusters: Targets) -> route_components_pb2.Route:
@@ -84,9 +92,10 @@ def outbound(frontend: OutboundFrontend, clusters: Targets) -> route_pb2.RouteCo
 
     One whose calls name their servers takes only names that it stands for.
     """
-    routes = [message for rule in frontend.rules for message in of_rule(rule, clusters, frontend.port)]
+    routes = of_rules(frontend.rules, clusters, frontend.port, tunnelled=tunnels.admitted)
     if not frontend.closed:
-        routes.append(_default(frontend, clusters))
+        default = _default(frontend, clusters)
+        routes.extend((default, tunnels.of(default)))
     domains = (frontend.host,) if frontend.dynamic else ("*",)
     message = configuration(names.route(frontend.host, frontend.port), [virtual_host("service", domains, routes)])
     message.ignore_port_in_host_matching = frontend.dynamic

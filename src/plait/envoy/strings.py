@@ -118,7 +118,10 @@ def path_matches(match: route_components_pb2.RouteMatch, path: str) -> bool:
 def miss(match: route_components_pb2.RouteMatch, headers: Headers) -> str:
     """Why a request does not match a route; empty if it does."""
     path, query = split_path(header(headers, ":path") or "")
-    if not path_matches(match, path):
+    connects = header(headers, ":method") == "CONNECT"
+    if connects != match.HasField("connect_matcher"):
+        return "path is asked for, and CONNECT has none" if connects else "path is not asked for: only CONNECT is"
+    if not connects and not path_matches(match, path):
         return f"path is {path}, not {_path_condition(match)}"
     failed = next((item for item in match.headers if not header_matches(item, headers)), None)
     if failed is not None:

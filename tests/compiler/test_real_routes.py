@@ -227,6 +227,39 @@ def test_a_gateway_serves_hosts_over_tls_and_plaintext(apps: dict[str, live.App]
     assert len(answer.seen_header("x-forwarded-for")) == 1
 
 
+def test_a_request_for_another_listeners_host_is_misdirected(apps: dict[str, live.App]) -> None:
+    """On a connection for one TLS listener a host of another one gets 421, a host of none 404."""
+    port = live.free_port()
+    chain, key = certificates.shared().leaf("", "shop.example")
+    shop = GatewayListener(
+        name="shop",
+        port=443,
+        protocol=Protocol.HTTP,
+        hostname="shop.example",
+        tls=True,
+        certificates=(b.name("tls"),),
+        rules=(b.rule("shop", red=1),),
+    )
+    wild = replace(shop, name="wild", hostname="*.example")
+    view = replace(
+        b.view("edge", b.cluster("red", secure=False), kind=WorkloadKind.GATEWAY),
+        gateway=b.name("edge"),
+        gateway_ports=((443, port),),
+        certificates=(TlsCertificate(name=b.name("tls"), chain=chain, key=key),),
+        listeners=(shop, wild),
+    )
+    name = f"{b.host('red')}:80"
+    endpoints = {name: cluster_endpoints(name, [b.endpoint("127.0.0.1", apps["red"].port)], node="")}
+    trusting = ssl.create_default_context(cadata=certificates.shared().bundle.decode())
+    hosts = ("shop.example", "a.example", "a.test")
+    with live.running(compile_view(view).replaced(types.ENDPOINT, endpoints)):
+        statuses = [
+            live.request(("127.0.0.1", port), authority=host, tls=trusting, server_name="shop.example").status
+            for host in hosts
+        ]
+    assert statuses == [200, 421, 404]
+
+
 def test_explicit_capture_is_an_http_proxy(apps: dict[str, live.App]) -> None:
     """A request to the proxy's port goes by its authority; an unknown host is refused with a sentence."""
     port = live.free_port()

@@ -54,6 +54,28 @@ def test_https_with_its_certificate():
     assert "PRIVATE" not in repr(builder.snapshot)
 
 
+def test_hosts_that_several_tls_listeners_have_are_told():
+    """Every listener that shares hosts of its port with another one says so, and no other does."""
+    builder = built(
+        gateway(
+            "edge",
+            https({"name": "tls"}, name="exact", hostname="foo.example.com"),
+            https({"name": "tls"}, name="other", hostname="foo.example.org"),
+            https({"name": "tls"}, name="wild", hostname="*.example.com"),
+            https({"name": "tls"}, name="elsewhere", port=8443),
+        ),
+        gateway_proxy("edge-1", serves="edge"),
+        tls_secret("tls"),
+    )
+
+    found = {
+        name: conditions(of_listener(builder, name).conditions) for name in ("exact", "other", "wild", "elsewhere")
+    }
+    overlapping = {name: told.get("OverlappingTLSConfig") for name, told in found.items()}
+    expected = ("True", "OverlappingHostnames")
+    assert overlapping == {"exact": expected, "wild": expected, "other": None, "elsewhere": None}
+
+
 @pytest.mark.parametrize(
     ("secret", "reason", "sentence"),
     [

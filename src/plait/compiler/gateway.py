@@ -4,6 +4,9 @@ Listeners that share a port share one Envoy listener. Plaintext ones share one r
 chooses the listener; each TLS listener is a chain of its own, chosen by server name, with its own certificate and
 route configuration. Within a listener the most specific hostname comes first, as Gateway API orders it: rules of
 `foo.example.com` before those of `*.example.com` before those of every host.
+
+Clients reuse a connection for every host that its certificate is for. So a request on a TLS listener whose host belongs
+to another TLS listener of the port is answered 421, after which the client makes a connection for that host.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,6 +33,9 @@ Chain = listener_components_pb2.FilterChain
 _REQUEST_HEADERS_TIMEOUT: Final = 10.0
 _BUFFER_LIMIT: Final = 65536
 _MAX_STREAMS: Final = 100
+MISDIRECTED: Final = "misdirected"
+"""The route for requests whose host belongs to another listener than their connection's."""
+_MISDIRECTED_BODY: Final = "plait: this connection was made for another host; make a new one\n"
 
 
 def _ports(view: View) -> dict[int, list[GatewayListener]]:
@@ -112,9 +118,11 @@ def route_configurations(view: View, clusters: Targets) -> Iterator[route_pb2.Ro
         plain = [item for item in requests if not item.tls]
         if plain:
             yield _configuration(names.gateway_route(port), plain, view, clusters)
-        for item in requests:
-            if item.tls:
-                yield _configuration(names.gateway_route(port, item.name), [item], view, clusters)
+        secure = [item for item in requests if item.tls]
+        for item in secure:
+            message = _configuration(names.gateway_route(port, item.name), [item], view, clusters)
+            _answer_misdirected(message, item, secure)
+            yield message
 
 
 def _configuration(
@@ -124,6 +132,26 @@ def _configuration(
     message = routes.configuration(name, hosts)
     message.ignore_port_in_host_matching = True
     return message
+
+
+def _answer_misdirected(
+    message: route_pb2.RouteConfiguration, item: GatewayListener, secure: Sequence[GatewayListener]
+) -> None:
+    """Answers 421 for hosts that belong to another listener than the one that the connection was made for."""
+    if item.separate_hosts:
+        return
+    others = [other for other in secure if other is not item and not other.separate_hosts]
+    for index, host in reversed([*enumerate(message.virtual_hosts)]):
+        wanted = "" if host.domains[0] == "*" else host.domains[0]
+        if _owner(wanted, [item, *others]) is not item:
+            del message.virtual_hosts[index]
+    for other in others:
+        host = other.hostname or "*"
+        answer = route_components_pb2.Route(name=MISDIRECTED)
+        answer.match.prefix = ""
+        answer.direct_response.status = 421
+        answer.direct_response.body.inline_string = _MISDIRECTED_BODY
+        message.virtual_hosts.append(routes.virtual_host(f"misdirected {host}", (host,), (answer,)))
 
 
 def _host(host: str, item: GatewayListener, view: View, clusters: Targets) -> route_components_pb2.VirtualHost:
@@ -151,9 +179,13 @@ def _hosts(items: Sequence[GatewayListener]) -> Iterator[tuple[str, GatewayListe
     wanted = {item.hostname for item in items}
     wanted |= {host for item in items for rule in item.rules for host in rule.hostnames if covers(item.hostname, host)}
     for host in sorted(wanted):
-        owner = max((item for item in items if covers(item.hostname, host)), key=lambda it: specificity(it.hostname))
-        found[host] = owner
+        found[host] = _owner(host, items)
     return iter(found.items())
+
+
+def _owner(host: str, items: Iterable[GatewayListener]) -> GatewayListener:
+    """The most specific listener that includes a host, one of which does."""
+    return max((item for item in items if covers(item.hostname, host)), key=lambda it: specificity(it.hostname))
 
 
 def _rules(host: str, item: GatewayListener) -> list[Rule]:

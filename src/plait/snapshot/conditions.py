@@ -14,6 +14,7 @@ RESOLVED_REFS = "ResolvedRefs"
 PARTIALLY_INVALID = "PartiallyInvalid"
 PROGRAMMED = "Programmed"
 CONFLICTED = "Conflicted"
+OVERLAPPING = "OverlappingTLSConfig"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

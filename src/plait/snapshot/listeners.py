@@ -11,10 +11,11 @@ from typing import Final
 from plait.model.gateways import TlsCertificate
 from plait.model.ids import ObjectName
 from plait.model.snapshot import Condition
-from plait.snapshot.attach import GATEWAY_GROUP, admitted_kinds, granted, protocol_kinds
+from plait.snapshot.attach import GATEWAY_GROUP, admitted_kinds, covers, granted, protocol_kinds
 from plait.snapshot.conditions import (
     ACCEPTED,
     CONFLICTED,
+    OVERLAPPING,
     PROGRAMMED,
     RESOLVED_REFS,
     Problem,
@@ -47,6 +48,8 @@ class CheckedListener:
     references: tuple[Problem, ...] = ()
     conflicts: tuple[Problem, ...] = ()
     certificates: tuple[TlsCertificate, ...] = ()
+    overlapping: tuple[str, ...] = ()
+    """Other listeners that end TLS at its port for some of its hosts."""
 
     @property
     def served(self) -> bool:
@@ -85,7 +88,16 @@ def _check(
         references=(*broken, *_kinds(listener)),
         conflicts=(conflict,) if conflict else (),
         certificates=tuple(item for item in found if isinstance(item, TlsCertificate)),
+        overlapping=tuple(_overlapping(gateway, listener)),
     )
+
+
+def _overlapping(gateway: DeclaredGateway, one: DeclaredListener) -> Iterable[str]:
+    for other in gateway.listeners:
+        both_end_tls = one.terminates and other.terminates and one.port == other.port
+        hosts = (one.hostname, other.hostname)
+        if other is not one and both_end_tls and ("" in hosts or covers(*hosts) or covers(*reversed(hosts))):
+            yield other.name
 
 
 def _refusals(gateway: DeclaredGateway, listener: DeclaredListener) -> Iterable[Problem]:
@@ -159,7 +171,17 @@ def listener_conditions(item: CheckedListener, *, running: bool) -> tuple[Condit
         checked(RESOLVED_REFS, item.references),
         _conflicted(item.conflicts),
         _programmed(item, running=running),
+        *_overlaps(item),
     )
+
+
+def _overlaps(item: CheckedListener) -> Iterable[Condition]:
+    if item.overlapping:
+        sentence = (
+            f"{', '.join(item.overlapping)} has some of its hosts too: a request on a connection that was made for "
+            "another listener is answered 421"
+        )
+        yield holds(OVERLAPPING, sentence, reason="OverlappingHostnames")
 
 
 def _conflicted(conflicts: Sequence[Problem]) -> Condition:

@@ -89,10 +89,11 @@ def proxies() -> Iterator[Proxy]:
 
 def _with_certificate(text: str) -> str:
     """Puts a fresh certificate in the place of CERTIFICATE and KEY, so that no key is in the repository."""
-    if "CERTIFICATE" not in text:
+    if ": CERTIFICATE" not in text:
         return text
     chain, key = certificates.shared().leaf("", "shop.example")
-    return text.replace("CERTIFICATE", b64encode(chain).decode()).replace("KEY", b64encode(key).decode())
+    held = text.replace(": CERTIFICATE", f": {b64encode(chain).decode()}")
+    return held.replace(": KEY", f": {b64encode(key).decode()}")
 
 
 def mesh(text: str) -> Snapshot:

@@ -99,6 +99,16 @@ def test_an_optional_certificate_is_checked_if_it_is_there(app: live.App, tmp_pa
             ask(port, client(tmp_path, "any.example", authority=certificates.authority()))
 
 
+def test_a_certificate_that_is_not_verified_may_be_anyones(app: live.App, tmp_path: Path) -> None:
+    """AllowInsecureFallback takes clients without one, and with one that nobody trusts."""
+    port = live.free_port()
+    terms = TlsTerms(clients=ClientCertificates.UNVERIFIED, authorities=certificates.shared().bundle)
+    with live.running(edge(port, app, terms)):
+        assert ask(port, client(tmp_path)) == 200
+        assert ask(port, client(tmp_path, "any.example")) == 200
+        assert ask(port, client(tmp_path, "any.example", authority=certificates.authority())) == 200
+
+
 def test_the_oldest_version_of_tls(app: live.App, tmp_path: Path) -> None:
     """minProtocolVersion TLSV1_3 refuses clients that know only 1.2."""
     port, old = live.free_port(), client(tmp_path)

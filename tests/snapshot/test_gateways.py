@@ -52,7 +52,11 @@ def test_a_gateway_with_a_route_and_a_proxy():
     builder = built(V1, gateway("edge"), gateway_proxy("edge-1", serves="edge"), route)
 
     found = status(builder)
-    assert conditions(found.conditions) == {"Accepted": ("True", "Accepted"), "Programmed": ("True", "Programmed")}
+    assert conditions(found.conditions) == {
+        "Accepted": ("True", "Accepted"),
+        "Programmed": ("True", "Programmed"),
+        "ResolvedRefs": ("True", "ResolvedRefs"),
+    }
     assert found.addresses == ("10.0.0.99",)
     (one,) = found.listeners
     assert (one.name, one.attached_routes, one.supported_kinds) == (
@@ -92,7 +96,8 @@ def test_wanted_addresses(wanted: dict[str, str], accepted: tuple[str, str], pro
     wanted = {key: value for key, value in wanted.items() if value}
     builder = built(gateway("edge", addresses=[wanted]), gateway_proxy("edge-1", serves="edge"))
 
-    assert conditions(status(builder).conditions) == {"Accepted": accepted, "Programmed": programmed}
+    found = conditions(status(builder).conditions)
+    assert (found["Accepted"], found["Programmed"]) == (accepted, programmed)
 
 
 def gateway_class(name: str, controller: str, **spec: object):

@@ -128,16 +128,6 @@ def test_secrets_of_other_namespaces_need_a_grant():
     assert conditions(of_listener(builder, "https").conditions)["ResolvedRefs"] == ("True", "ResolvedRefs")
 
 
-def test_client_certificates_are_not_skipped():
-    """Checking clients' certificates is not supported, so HTTPS is refused rather than served without it."""
-    validation = {"caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "ca"}]}
-    tls = {"frontend": {"default": {"validation": validation}}}
-    builder = built(gateway("edge", https({"name": "tls"}), listener(), tls=tls), tls_secret("tls"))
-
-    assert conditions(of_listener(builder, "https").conditions)["Accepted"] == ("False", "UnsupportedValue")
-    assert [item.name for item in builder.snapshot.gateways[EDGE].listeners] == ["http"]
-
-
 @pytest.mark.parametrize(
     ("listeners", "refused"),
     [

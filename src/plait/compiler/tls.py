@@ -103,7 +103,10 @@ def from_outside(
 
 def _of_clients(terms: TlsTerms) -> common_pb2.CertificateValidationContext:
     subject = common_pb2.SubjectAltNameMatcher
-    return common_pb2.CertificateValidationContext(
+    checked = common_pb2.CertificateValidationContext
+    lenient = terms.clients is ClientCertificates.UNVERIFIED
+    return checked(
+        trust_chain_verification=checked.ACCEPT_UNTRUSTED if lenient else checked.VERIFY_TRUST_CHAIN,
         trusted_ca=base_pb2.DataSource(inline_bytes=terms.authorities),
         match_typed_subject_alt_names=[
             subject(san_type=_san_type(name), matcher=string_pb2.StringMatcher(exact=name)) for name in terms.names

@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 
+from plait.model.ids import ObjectName
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendTls:
     """How a backend proves itself: `server_name` is asked for (SNI), and the certificate must prove one of the names.
 
     `hosts` and `uris` are what it may prove; `authorities` the PEM certificates of who may have signed it, None for
-    those of the proxy's own system. With a `problem` nobody can be trusted, and nothing is sent.
+    those of the proxy's own system. With a `problem` nobody can be trusted, and nothing is sent. `certificate` names
+    what the caller proves itself by, if anything.
     """
 
     server_name: str
@@ -16,3 +19,4 @@ class BackendTls:
     uris: tuple[str, ...] = ()
     authorities: bytes | None = None
     problem: str = ""
+    certificate: ObjectName | None = None

@@ -13,6 +13,8 @@ class ClientCertificates(StrEnum):
     """Whether a gateway's clients prove who they are by certificates."""
 
     UNASKED = "unasked"
+    UNVERIFIED = "unverified"
+    """They may show one, and whatever it is they are let in."""
     OPTIONAL = "optional"
     REQUIRED = "required"
 
@@ -75,10 +77,11 @@ class GatewayListener:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
-    """A Gateway whose class is ours."""
+    """A Gateway whose class is ours; `client_certificate` names the Secret by which it proves itself to backends."""
 
     name: ObjectName
     listeners: tuple[GatewayListener, ...]
+    client_certificate: ObjectName | None = None
     origin: Origin
 
 

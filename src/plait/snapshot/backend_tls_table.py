@@ -28,12 +28,13 @@ class BackendTlsTable:
         dirty.backend_tls.update(former | self._targets.keys(name))
         dirty.backend_tls_statuses.add(name)
 
-    def put_authorities(self, reference: Reference, declared: DeclaredAuthorities | None, dirty: Dirty) -> None:
-        """Set or remove (None) the authorities that an object holds."""
+    def put_authorities(self, reference: Reference, declared: DeclaredAuthorities | None, dirty: Dirty) -> bool:
+        """Set or remove (None) the authorities that an object holds; tells whether anything changed."""
         if not put_value(self.authorities, reference, declared):
-            return
+            return False
         for name in self._sources.owners(reference):
             dirty.backend_tls.update(self._targets.keys(name))
+        return True
 
     def of(self, target: Reference) -> list[DeclaredBackendTls]:
         """The policies for that object, the one that is in force first."""

@@ -162,8 +162,20 @@ class DeclaredListener:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredValidation:
+    """Whose certificates clients must show; `insecure` lets in those without a valid one too."""
+
+    authorities: tuple[Reference, ...]
+    insecure: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredGateway:
-    """A Gateway; `wanted` are the (type, value) of the addresses it asks for."""
+    """A Gateway; `wanted` are the (type, value) of the addresses it asks for.
+
+    `validation` is what HTTPS listeners ask of clients, but for ports in `port_validations`; `client_certificate` what
+    the Gateway shows to backends.
+    """
 
     name: ObjectName
     generation: int
@@ -171,7 +183,30 @@ class DeclaredGateway:
     listeners: tuple[DeclaredListener, ...]
     wanted: tuple[tuple[str, str], ...] = ()
     unsupported: tuple[Problem, ...] = ()
+    validation: DeclaredValidation | None = None
+    port_validations: tuple[tuple[int, DeclaredValidation | None], ...] = ()
+    client_certificate: Reference | None = None
     origin: Origin
+
+    @property
+    def validations(self) -> tuple[tuple[str, DeclaredValidation | None], ...]:
+        """What is asked of clients, each with where it holds."""
+        of_ports = ((f"port {port}", validation) for port, validation in self.port_validations)
+        return ("by default", self.validation), *of_ports
+
+    def validation_at(self, listener: DeclaredListener) -> DeclaredValidation | None:
+        """What a listener asks of its clients; None for those that do not end TLS for HTTP."""
+        if listener.protocol != "HTTPS":
+            return None
+        return dict(self.port_validations).get(listener.port, self.validation)
+
+    @property
+    def references(self) -> frozenset[Reference]:
+        """The objects with certificates or authorities that it names."""
+        found = {reference for listener in self.listeners for reference in listener.certificates}
+        for _, validation in self.validations:
+            found.update(validation.authorities if validation else ())
+        return frozenset(found | ({self.client_certificate} if self.client_certificate else set()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

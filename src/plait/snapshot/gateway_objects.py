@@ -6,6 +6,7 @@ from plait.model.ids import ObjectName, Origin
 from plait.resources.gateway_api import gateway as api
 from plait.resources.gateway_api.gateway_class import GatewayClassSpec
 from plait.resources.gateway_api.reference_grant import ReferenceGrantSpec
+from plait.resources.gateway_api.references import ObjectReference, SecretObjectReference
 from plait.resources.meta import LabelSelector
 from plait.resources.parse import Resource
 from plait.snapshot.conditions import Problem
@@ -14,12 +15,16 @@ from plait.snapshot.declared import (
     DeclaredGateway,
     DeclaredGrant,
     DeclaredListener,
+    DeclaredValidation,
     LabelRequirement,
+    Reference,
 )
 
 
 def declare_gateway(resource: Resource, spec: api.GatewaySpec) -> DeclaredGateway:
     """The Gateway as declared."""
+    frontend = spec.tls.frontend if spec.tls else None
+    shown = spec.tls.backend.client_certificate_ref if spec.tls and spec.tls.backend else None
     return DeclaredGateway(
         name=resource.object_name,
         generation=resource.generation,
@@ -30,8 +35,26 @@ def declare_gateway(resource: Resource, spec: api.GatewaySpec) -> DeclaredGatewa
         ),
         wanted=tuple((address.type, address.value or "") for address in spec.addresses),
         unsupported=tuple(_unsupported(spec)),
+        validation=_validation(frontend.default, resource.namespace) if frontend else None,
+        port_validations=tuple(
+            (item.port, _validation(item.tls, resource.namespace)) for item in (frontend.per_port if frontend else ())
+        ),
+        client_certificate=_reference(shown, resource.namespace) if shown else None,
         origin=resource.origin(),
     )
+
+
+def _validation(tls: api.FrontendTLS, namespace: str) -> DeclaredValidation | None:
+    if tls.validation is None:
+        return None
+    return DeclaredValidation(
+        authorities=tuple(_reference(ref, namespace) for ref in tls.validation.ca_certificate_refs),
+        insecure=tls.validation.mode == "AllowInsecureFallback",
+    )
+
+
+def _reference(ref: ObjectReference | SecretObjectReference, namespace: str) -> Reference:
+    return ref.group, ref.kind, ObjectName(namespace=ref.namespace or namespace, name=ref.name)
 
 
 def _listener(listener: api.Listener, namespace: str, origin: Origin) -> DeclaredListener:
@@ -44,10 +67,7 @@ def _listener(listener: api.Listener, namespace: str, origin: Origin) -> Declare
         hostname=(listener.hostname or "").lower(),
         passthrough=tls is not None and tls.mode == "Passthrough",
         has_tls=tls is not None,
-        certificates=tuple(
-            (ref.group, ref.kind, ObjectName(namespace=ref.namespace or namespace, name=ref.name))
-            for ref in (tls.certificate_refs if tls else ())
-        ),
+        certificates=tuple(_reference(ref, namespace) for ref in (tls.certificate_refs if tls else ())),
         namespaces=routes.namespaces.from_,
         selector=_requirements(routes.namespaces.selector),
         kinds=tuple((kind.group, kind.kind) for kind in routes.kinds),
@@ -70,11 +90,6 @@ def _requirements(selector: LabelSelector | None) -> tuple[LabelRequirement, ...
 
 
 def _unsupported(spec: api.GatewaySpec) -> Iterable[Problem]:
-    if spec.tls is not None and spec.tls.frontend is not None:
-        sentence = (
-            "spec.tls.frontend (client certificates) is not supported, so HTTPS listeners are not served; remove it"
-        )
-        yield Problem(reason="UnsupportedValue", message=sentence)
     if spec.infrastructure is not None and spec.infrastructure.parameters_ref is not None:
         sentence = "spec.infrastructure.parametersRef names parameters that Plait does not have; remove it"
         yield Problem(reason="InvalidParameters", message=sentence)

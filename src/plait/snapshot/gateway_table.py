@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from plait.model.ids import ObjectName
-from plait.snapshot.declared import DeclaredClass, DeclaredGateway, DeclaredGrant, DeclaredSecret
+from plait.snapshot.declared import DeclaredClass, DeclaredGateway, DeclaredGrant, DeclaredSecret, Reference
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.index import References, put_value
 
@@ -18,8 +18,8 @@ class GatewayTable:
         self.namespaces: dict[str, Mapping[str, str]] = {}
         self._grants: dict[str, dict[ObjectName, DeclaredGrant]] = {}
         self._of_class = References[ObjectName, str]()
-        self._secrets_of = References[ObjectName, ObjectName]()
-        self._secret_namespaces = References[ObjectName, str]()
+        self._references_of = References[ObjectName, Reference]()
+        self._namespaces_of = References[ObjectName, str]()
         self._selecting: set[ObjectName] = set()
 
     def put(self, name: ObjectName, declared: DeclaredGateway | None, dirty: Dirty) -> None:
@@ -27,10 +27,10 @@ class GatewayTable:
         if not put_value(self.gateways, name, declared):
             return
         listeners = declared.listeners if declared else ()
-        secrets = {reference[2] for listener in listeners for reference in listener.certificates}
+        references = declared.references if declared else frozenset[Reference]()
         self._of_class.put(name, (declared.gateway_class,) if declared else ())
-        self._secrets_of.put(name, secrets)
-        self._secret_namespaces.put(name, {secret.namespace for secret in secrets})
+        self._references_of.put(name, references)
+        self._namespaces_of.put(name, {reference[2].namespace for reference in references})
         if any(listener.namespaces == "Selector" for listener in listeners):
             self._selecting.add(name)
         else:
@@ -49,7 +49,11 @@ class GatewayTable:
         if not put_value(self.secrets, name, declared):
             return
         dirty.secrets.add(name)
-        dirty.gateways.update(self._secrets_of.owners(name))
+        self.note(("", "Secret", name), dirty)
+
+    def note(self, reference: Reference, dirty: Dirty) -> None:
+        """Look at the Gateways again that name an object with a certificate or authorities."""
+        dirty.gateways.update(self._references_of.owners(reference))
 
     def put_namespace(self, name: str, labels: Mapping[str, str] | None, dirty: Dirty) -> None:
         """Set or remove (None) the labels of a Namespace."""
@@ -62,7 +66,7 @@ class GatewayTable:
         grants = self._grants.setdefault(name.namespace, {})
         if not put_value(grants, name, declared):
             return False
-        dirty.gateways.update(self._secret_namespaces.owners(name.namespace))
+        dirty.gateways.update(self._namespaces_of.owners(name.namespace))
         return True
 
     def grants(self, namespace: str) -> Iterable[DeclaredGrant]:

@@ -12,10 +12,11 @@ from plait.model.gateways import Gateway, GatewayListener, TlsCertificate
 from plait.model.ids import ObjectName
 from plait.model.services import Protocol
 from plait.model.snapshot import Condition, ListenerStatus, Status
+from plait.snapshot.client_certificates import SecretLookup, gateway_conditions, shown_to_backends
 from plait.snapshot.conditions import ACCEPTED, PROGRAMMED, Problem, fails, holds, sentences
 from plait.snapshot.declared import DeclaredClass, DeclaredGateway
 from plait.snapshot.listener_routes import Attachment, Hostnames, attach_routes
-from plait.snapshot.listeners import CheckedListener, SecretLookup, check_listeners, listener_conditions
+from plait.snapshot.listeners import CheckedListener, check_listeners, listener_conditions
 from plait.snapshot.precedence import ordered_by_host, ordered_connections
 from plait.snapshot.routes import ResolvedRoute
 
@@ -121,6 +122,9 @@ def class_status(declared: DeclaredClass) -> Status | None:
 def link_gateway(gateway: DeclaredGateway, lookup: GatewayLookup) -> LinkedGateway:
     """The Gateway as it is served, with its status and what became of the routes that name it."""
     listeners = check_listeners(gateway, lookup.secrets)
+    shown = shown_to_backends(gateway, lookup.secrets)
+    own = (shown,) if isinstance(shown, TlsCertificate) else ()
+    unresolved = [item.listener.name for item in listeners if item.references]
     accepted = _accepted(gateway, listeners)
     attached = attach_routes(gateway, lookup.routes, lookup.namespace_labels)
     served = listeners if accepted.status == "True" else ()
@@ -128,13 +132,18 @@ def link_gateway(gateway: DeclaredGateway, lookup: GatewayLookup) -> LinkedGatew
         gateway=Gateway(
             name=gateway.name,
             listeners=tuple(_listener(item, attached.routes[item.listener.name]) for item in served if item.served),
+            client_certificate=own[0].name if own else None,
             origin=gateway.origin,
         ),
         status=Status(
             kind="Gateway",
             name=gateway.name,
             generation=gateway.generation,
-            conditions=(accepted, _programmed(gateway, accepted, lookup.addresses)),
+            conditions=(
+                accepted,
+                _programmed(gateway, accepted, lookup.addresses),
+                *gateway_conditions(gateway, shown, unresolved),
+            ),
             listeners=tuple(
                 ListenerStatus(
                     name=item.listener.name,
@@ -148,7 +157,8 @@ def link_gateway(gateway: DeclaredGateway, lookup: GatewayLookup) -> LinkedGatew
         ),
         outcomes=attached.outcomes,
         certificates={
-            certificate.name: certificate for item in served if item.served for certificate in item.certificates
+            certificate.name: certificate
+            for certificate in (*own, *(chain for item in served if item.served for chain in item.certificates))
         },
     )
 
@@ -170,6 +180,7 @@ def _listener(item: CheckedListener, attached: Sequence[tuple[ResolvedRoute, Hos
             (route.connections, hostnames) for route, hostnames in attached if route.connections
         ),
         attached_routes=len(attached),
+        terms=item.terms,
         origin=listener.origin,
     )
 

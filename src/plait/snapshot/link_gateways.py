@@ -3,11 +3,11 @@
 from plait.model.gateways import TlsCertificate
 from plait.model.ids import ObjectName
 from plait.snapshot.attach import GATEWAY_GROUP
+from plait.snapshot.client_certificates import SecretLookup
 from plait.snapshot.declared import DeclaredGateway
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.gateways import GatewayLookup, is_ours, link_gateway
 from plait.snapshot.links import Stage
-from plait.snapshot.listeners import SecretLookup
 from plait.snapshot.workload_table import serves
 
 
@@ -36,7 +36,11 @@ def _lookup(stage: Stage, gateway: DeclaredGateway) -> GatewayLookup:
     proxies = tables.workloads.proxies(gateway.name)
     return GatewayLookup(
         routes=[route for route in resolved if route is not None],
-        secrets=SecretLookup(secret=tables.gateways.secrets.get, grants=tables.gateways.grants),
+        secrets=SecretLookup(
+            secret=tables.gateways.secrets.get,
+            grants=tables.gateways.grants,
+            authorities=tables.backend_tls.authorities.get,
+        ),
         namespace_labels=tables.gateways.namespaces.get,
         addresses=tuple(dict.fromkeys(proxy.address for proxy in proxies if serves(proxy))),
     )

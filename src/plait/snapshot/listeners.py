@@ -4,14 +4,14 @@ Listeners that cannot be told apart (two protocols on a port, or one hostname tw
 standard wants. A listener with a broken certificate keeps its routes and gets its conditions; it is just not served.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from plait.model.gateways import TlsCertificate
-from plait.model.ids import ObjectName
+from plait.model.gateways import TlsCertificate, TlsTerms
 from plait.model.snapshot import Condition
-from plait.snapshot.attach import GATEWAY_GROUP, admitted_kinds, covers, granted, protocol_kinds
+from plait.snapshot.attach import GATEWAY_GROUP, admitted_kinds, covers, protocol_kinds
+from plait.snapshot.client_certificates import SecretLookup, asked_of_clients
 from plait.snapshot.conditions import (
     ACCEPTED,
     CONFLICTED,
@@ -24,19 +24,12 @@ from plait.snapshot.conditions import (
     holds,
     sentences,
 )
-from plait.snapshot.declared import DeclaredGateway, DeclaredGrant, DeclaredListener, DeclaredSecret, Reference
+from plait.snapshot.declared import DeclaredGateway, DeclaredListener, Reference
 
+_USUAL: Final = TlsTerms()
 _SERVED: Final = ("HTTP", "HTTPS", "TLS", "TCP")
 _GROUPS: Final = {"HTTPS": "TLS"}
 """Protocols that share a port with another one, because the server name tells their connections apart."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretLookup:
-    """What certificate references lead to."""
-
-    secret: Callable[[ObjectName], DeclaredSecret | None]
-    grants: Callable[[str], Iterable[DeclaredGrant]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +41,7 @@ class CheckedListener:
     references: tuple[Problem, ...] = ()
     conflicts: tuple[Problem, ...] = ()
     certificates: tuple[TlsCertificate, ...] = ()
+    terms: TlsTerms = _USUAL
     overlapping: tuple[str, ...] = ()
     """Other listeners that end TLS at its port for some of its hosts."""
 
@@ -82,10 +76,12 @@ def _check(
 ) -> CheckedListener:
     found = [_certificate(gateway, reference, lookup) for reference in listener.certificates]
     broken = tuple(item for item in found if isinstance(item, Problem))
+    asked = asked_of_clients(gateway, listener, lookup)
     return CheckedListener(
         listener=listener,
-        refused=tuple(_refusals(gateway, listener)),
-        references=(*broken, *_kinds(listener)),
+        refused=(*_refusals(listener), *asked.refused),
+        references=(*broken, *asked.references, *_kinds(listener)),
+        terms=asked.terms,
         conflicts=(conflict,) if conflict else (),
         certificates=tuple(item for item in found if isinstance(item, TlsCertificate)),
         overlapping=tuple(_overlapping(gateway, listener)),
@@ -100,7 +96,7 @@ def _overlapping(gateway: DeclaredGateway, one: DeclaredListener) -> Iterable[st
             yield other.name
 
 
-def _refusals(gateway: DeclaredGateway, listener: DeclaredListener) -> Iterable[Problem]:
+def _refusals(listener: DeclaredListener) -> Iterable[Problem]:
     if listener.protocol not in _SERVED:
         sentence = f"protocol {listener.protocol} is not served; use HTTP, HTTPS, TLS or TCP"
         yield Problem(reason="UnsupportedProtocol", message=sentence)
@@ -114,7 +110,6 @@ def _refusals(gateway: DeclaredGateway, listener: DeclaredListener) -> Iterable[
         yield Problem(
             reason="UnsupportedValue", message="tls.certificateRefs is empty; name a Secret of type kubernetes.io/tls"
         )
-    yield from (problem for problem in gateway.unsupported if problem.reason == "UnsupportedValue")
 
 
 def _kinds(listener: DeclaredListener) -> Iterable[Problem]:
@@ -153,8 +148,7 @@ def _certificate(gateway: DeclaredGateway, reference: Reference, lookup: SecretL
     if (group, kind) != ("", "Secret"):
         sentence = f"certificateRefs: {group or 'core'}/{kind} {name} is not a Secret"
         return Problem(reason="InvalidCertificateRef", message=sentence)
-    source = GATEWAY_GROUP, "Gateway", gateway.name.namespace
-    if not granted(lookup.grants(name.namespace), source, reference):
+    if not lookup.permits(gateway, reference):
         remedy = f"allow it by a ReferenceGrant in namespace {name.namespace}"
         return Problem(reason="RefNotPermitted", message=f"Secret {name} is in another namespace; {remedy}")
     secret = lookup.secret(name)

@@ -8,6 +8,7 @@ changes often (endpoints, scope keys) is in here.
 
 import ipaddress
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -20,6 +21,7 @@ from plait.model.snapshot import Snapshot
 from plait.model.traffic import ClusterKey, Frontend, Rule
 from plait.model.view import (
     DirectEndpoint,
+    OutboundCluster,
     OutboundFrontend,
     View,
 )
@@ -155,13 +157,23 @@ def _direct(
     return tuple(unique[key] for key in sorted(unique))
 
 
+def _proving(cluster: OutboundCluster, shown: ObjectName | None) -> OutboundCluster:
+    """The cluster with the certificate that its caller shows to backends that end TLS themselves."""
+    if shown is None or cluster.backend_tls is None:
+        return cluster
+    return replace(cluster, backend_tls=replace(cluster.backend_tls, certificate=shown))
+
+
 def _gateway(snapshot: Snapshot, workload: Workload, servers: Servers) -> View:
     gateway = snapshot.gateways.get(workload.gateway) if workload.gateway else None
     own: tuple[GatewayListener, ...] = gateway.listeners if gateway else ()
     listeners = own + snapshot.edges.get(workload.name, ())
     wanted = {key for listener in listeners for key in _clusters_of(listener.rules, listener.l4_rules)}
     certificates = dict.fromkeys(name for listener in listeners for name in listener.certificates)
-    clusters = outbound_clusters(snapshot, wanted, workload, servers)
+    if gateway and gateway.client_certificate:
+        certificates[gateway.client_certificate] = None
+    shown = gateway.client_certificate if gateway else None
+    clusters = tuple(_proving(item, shown) for item in outbound_clusters(snapshot, wanted, workload, servers))
     proving = credentials_of(snapshot, clusters)
     served = {name: snapshot.certificates[name] for name in certificates if name in snapshot.certificates}
     return View(

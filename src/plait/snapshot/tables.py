@@ -16,11 +16,11 @@ from plait.resources.core.secret import Secret
 from plait.resources.parse import Resource
 from plait.snapshot.attach import GATEWAY_GROUP
 from plait.snapshot.authorization import declare_authorization
-from plait.snapshot.backend_tls import declare_authorities, declare_backend_tls
+from plait.snapshot.backend_tls import DeclaredAuthorities, declare_authorities, declare_backend_tls
 from plait.snapshot.backend_tls_table import BackendTlsTable
 from plait.snapshot.certificates import declare_secret
 from plait.snapshot.conditions import PARTIALLY_INVALID
-from plait.snapshot.declared import DeclaredNode
+from plait.snapshot.declared import DeclaredNode, Reference
 from plait.snapshot.declared_routes import DeclaredRoute, RouteKind
 from plait.snapshot.destination_rules import declare_destination_rule
 from plait.snapshot.destination_table import DestinationTable
@@ -180,12 +180,16 @@ class Tables:
         self.gateways.put_secret(name, declared, dirty)
         self.edges.note_secret(name, dirty)
         held = declare_authorities(document) if isinstance(document, Secret) else None
-        self.backend_tls.put_authorities(("", "Secret", name), held, dirty)
+        self._authorities(("", "Secret", name), held, dirty)
 
     def _config_map(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
         document = resource.object if resource else None
         held = declare_authorities(document) if isinstance(document, ConfigMap) else None
-        self.backend_tls.put_authorities(("", "ConfigMap", name), held, dirty)
+        self._authorities(("", "ConfigMap", name), held, dirty)
+
+    def _authorities(self, reference: Reference, held: DeclaredAuthorities | None, dirty: Dirty) -> None:
+        if self.backend_tls.put_authorities(reference, held, dirty):
+            self.gateways.note(reference, dirty)
 
     def _backend_tls(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
         declared = declare_backend_tls(resource, resource.spec) if resource else None

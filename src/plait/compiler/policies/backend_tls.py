@@ -22,6 +22,11 @@ def transport_socket(wanted: BackendTls, *, alpn: str) -> base_pb2.TransportSock
         ),
         alpn_protocols=(alpn,) if alpn else (),
     )
+    if wanted.certificate is not None:
+        shown = names_of_envoy.gateway_secret(wanted.certificate.namespace, wanted.certificate.name)
+        context.tls_certificate_sds_secret_configs.append(
+            secret_pb2.SdsSecretConfig(name=shown, sds_config=proto.ads())
+        )
     if wanted.authorities is None:
         combined = context.combined_validation_context
         combined.default_validation_context.CopyFrom(checked)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from plait.model.gateways import ClientAddresses
 from plait.model.snapshot import ListenerStatus, Status
 from plait.snapshot.build import Builder
 from plait.snapshot.gateways import SUPPORTED_FEATURES
@@ -285,3 +286,24 @@ def test_deleting_the_gateway():
     assert dict(update.snapshot.gateways) == {}
     assert route_conditions(builder, "r")["Accepted"] == ("False", "NoMatchingParent")
     assert ("Gateway", EDGE) not in builder.statuses
+
+
+@pytest.mark.parametrize("where", ["metadata", "infrastructure"])
+def test_who_clients_are_behind_other_proxies(where: str):
+    """Istio's annotation says it, on the Gateway or for what is made for it; one that is no YAML is told."""
+    good = {"proxy.istio.io/config": "gatewayTopology: {numTrustedProxies: 2, proxyProtocol: {}}"}
+    bad = {"proxy.istio.io/config": "gatewayTopology: {numTrustedProxies: many}"}
+
+    def made(annotations: dict[str, str]) -> Builder:
+        if where == "infrastructure":
+            return built(gateway("edge", infrastructure={"annotations": annotations}))
+        spec = {"gatewayClassName": "plait", "listeners": [listener()]}
+        return built(resource(GATEWAY_API, "Gateway", "edge", spec=spec, annotations=annotations))
+
+    served = made(good).snapshot.gateways[EDGE].listeners
+    assert [item.clients for item in served] == [ClientAddresses(trusted_proxies=2, proxy_protocol=True)]
+    wrong = made(bad)
+    assert [item.clients for item in wrong.snapshot.gateways[EDGE].listeners] == [ClientAddresses()]
+    accepted = next(item for item in status(wrong).conditions if item.type == "Accepted")
+    assert accepted.status == "True"
+    assert "numTrustedProxies must be a number" in accepted.message

@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import yaml
 
 from plait.model.gateways import ClientAddresses
+from plait.snapshot.conditions import Problem
 
 ANNOTATION: Final = "proxy.istio.io/config"
 _MOST: Final = 32
@@ -26,6 +27,14 @@ def client_addresses(annotations: Mapping[str, str]) -> ClientAddresses:
     if not isinstance(hops, int) or isinstance(hops, bool) or not 0 <= hops <= _MOST:
         raise ValueError(f"annotation {ANNOTATION}: numTrustedProxies must be a number from 0 to {_MOST}")
     return ClientAddresses(trusted_proxies=hops, proxy_protocol=topology.get("proxyProtocol") is not None)
+
+
+def read_client_addresses(annotations: Mapping[str, str]) -> tuple[ClientAddresses, tuple[Problem, ...]]:
+    """What the annotation says, and what is wrong with it; then clients are those that connect."""
+    try:
+        return client_addresses(annotations), ()
+    except ValueError as error:
+        return ClientAddresses(), (Problem(reason="UnsupportedValue", message=str(error)),)
 
 
 def _at(value: object, name: str) -> Mapping[str, Any]:

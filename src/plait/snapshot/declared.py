@@ -7,7 +7,7 @@ one: a write that changes no meaning (a status, a moved line) ends there. Linkin
 
 from dataclasses import dataclass, field
 
-from plait.model.gateways import Credential, TlsCertificate
+from plait.model.gateways import ClientAddresses, Credential, TlsCertificate
 from plait.model.ids import ObjectName, Origin
 from plait.model.protection import DEFAULT, Protection
 from plait.model.security import AuthorizationPolicy
@@ -153,6 +153,7 @@ class DeclaredListener:
     namespaces: str = "Same"
     selector: tuple[LabelRequirement, ...] | None = None
     kinds: tuple[tuple[str, str], ...] = ()
+    clients: ClientAddresses = field(default=ClientAddresses())
     origin: Origin
 
     @property

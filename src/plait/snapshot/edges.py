@@ -9,7 +9,7 @@ from plait.model.ids import ObjectName, Origin
 from plait.model.services import Labels, Protocol
 from plait.resources.istio.gateway import GatewaySpec, Server, ServerTLSSettings
 from plait.resources.parse import Resource
-from plait.snapshot.client_addresses import client_addresses
+from plait.snapshot.client_addresses import read_client_addresses
 from plait.snapshot.conditions import Problem
 from plait.snapshot.workloads import labels_of
 
@@ -77,11 +77,8 @@ def declare_edge(resource: Resource, spec: GatewaySpec) -> DeclaredEdge:
         problems.extend(found)
         if not found:
             servers.append(_server(server, resource.origin(f"spec.servers[{index}]")))
-    clients = _DIRECT
-    try:
-        clients = client_addresses(resource.annotations)
-    except ValueError as error:
-        problems.append(Problem(reason="UnsupportedValue", message=str(error)))
+    clients, wrong = read_client_addresses(resource.annotations)
+    problems.extend(wrong)
     return DeclaredEdge(
         name=resource.object_name,
         generation=resource.generation,

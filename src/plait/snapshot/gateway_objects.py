@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from plait.model.gateways import ClientAddresses
 from plait.model.ids import ObjectName, Origin
 from plait.resources.gateway_api import gateway as api
 from plait.resources.gateway_api.gateway_class import GatewayClassSpec
@@ -9,6 +10,7 @@ from plait.resources.gateway_api.reference_grant import ReferenceGrantSpec
 from plait.resources.gateway_api.references import ObjectReference, SecretObjectReference
 from plait.resources.meta import LabelSelector
 from plait.resources.parse import Resource
+from plait.snapshot.client_addresses import read_client_addresses
 from plait.snapshot.conditions import Problem
 from plait.snapshot.declared import (
     DeclaredClass,
@@ -25,16 +27,18 @@ def declare_gateway(resource: Resource, spec: api.GatewaySpec) -> DeclaredGatewa
     """The Gateway as declared."""
     frontend = spec.tls.frontend if spec.tls else None
     shown = spec.tls.backend.client_certificate_ref if spec.tls and spec.tls.backend else None
+    about = spec.infrastructure.annotations if spec.infrastructure else {}
+    clients, wrong = read_client_addresses({**about, **resource.annotations})
     return DeclaredGateway(
         name=resource.object_name,
         generation=resource.generation,
         gateway_class=spec.gateway_class_name,
         listeners=tuple(
-            _listener(listener, resource.namespace, resource.origin(f"spec.listeners[{index}]"))
+            _listener(listener, resource.namespace, clients, resource.origin(f"spec.listeners[{index}]"))
             for index, listener in enumerate(spec.listeners)
         ),
         wanted=tuple((address.type, address.value or "") for address in spec.addresses),
-        unsupported=tuple(_unsupported(spec)),
+        unsupported=(*_unsupported(spec), *wrong),
         validation=_validation(frontend.default, resource.namespace) if frontend else None,
         port_validations=tuple(
             (item.port, _validation(item.tls, resource.namespace)) for item in (frontend.per_port if frontend else ())
@@ -57,7 +61,7 @@ def _reference(ref: ObjectReference | SecretObjectReference, namespace: str) -> 
     return ref.group, ref.kind, ObjectName(namespace=ref.namespace or namespace, name=ref.name)
 
 
-def _listener(listener: api.Listener, namespace: str, origin: Origin) -> DeclaredListener:
+def _listener(listener: api.Listener, namespace: str, clients: ClientAddresses, origin: Origin) -> DeclaredListener:
     tls = listener.tls
     routes = listener.allowed_routes
     return DeclaredListener(
@@ -71,6 +75,7 @@ def _listener(listener: api.Listener, namespace: str, origin: Origin) -> Declare
         namespaces=routes.namespaces.from_,
         selector=_requirements(routes.namespaces.selector),
         kinds=tuple((kind.group, kind.kind) for kind in routes.kinds),
+        clients=clients,
         origin=origin,
     )
 

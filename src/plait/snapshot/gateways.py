@@ -181,6 +181,7 @@ def _listener(item: CheckedListener, attached: Sequence[tuple[ResolvedRoute, Hos
         ),
         attached_routes=len(attached),
         terms=item.terms,
+        clients=listener.clients,
         origin=listener.origin,
     )
 
@@ -199,7 +200,7 @@ def _accepted(gateway: DeclaredGateway, listeners: Sequence[CheckedListener]) ->
         for problem in (*item.refused, *item.conflicts, *item.references)
     )
     if not unsound:
-        return holds(ACCEPTED)
+        return holds(ACCEPTED, sentences(problem.message for problem in gateway.unsupported))
     if any(item.served for item in listeners):
         return holds(ACCEPTED, unsound, reason="ListenersNotValid")
     return fails(ACCEPTED, "ListenersNotValid", unsound)

@@ -16,7 +16,7 @@ from plait.api.apply_answers import (
 )
 from plait.api.ca_answers import CaRoot, CaRotation, CaSigner, CaStatus
 from plait.api.status_answers import AdsStatus, ApiStatus, CaptureStatus, MetricsStatus, NodeStatus, ProxyCounts, Status
-from plait.api.why_answers import WhyAnswer, WhyQuestion, WhyStep
+from plait.api.why_answers import WhyAnswer, WhyEndpoint, WhyQuestion, WhyStep
 from plait.api.workload_answers import Edge, Proxy, RefusedResource, Workload, WorkloadPort
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "WaitAnswer",
     "WaitRequest",
     "WhyAnswer",
+    "WhyEndpoint",
     "WhyQuestion",
     "WhyStep",
     "Workload",

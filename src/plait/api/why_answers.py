@@ -39,6 +39,25 @@ class WhyStep(Answer):
     """The line of YAML that it comes from."""
 
 
+class WhyEndpoint(Answer):
+    """An endpoint of a service that the call is sent to, or why it never is."""
+
+    cluster: str
+    """The destination that it belongs to: HOST:PORT, or HOST:PORT/SUBSET."""
+    address: str
+    """Where the caller reaches it."""
+    workload: str = ""
+    """NAMESPACE/NAME; empty outside the mesh."""
+    locality: str = ""
+    """Where it runs: REGION/ZONE/SUB-ZONE."""
+    priority: int = 0
+    """0 is called first, 1 when none of these is left, and so on."""
+    share: float = 0.0
+    """Its part of the calls of its priority, from 0 to 1, while all answer alike."""
+    left_out: str = ""
+    """Why it is not called; empty for those that may be."""
+
+
 class WhyAnswer(Answer):
     """Where a call goes, and why."""
 
@@ -58,6 +77,8 @@ class WhyAnswer(Answer):
     """Weights of the destinations."""
     endpoints: tuple[str, ...] = ()
     """Addresses that may be called."""
+    choice: tuple[WhyEndpoint, ...] = ()
+    """The endpoints of the services that the call is sent to: in which order they are called, and which never are."""
     policy: Source | None = None
     """The policy that allowed or denied."""
     redirect: str = ""
@@ -79,4 +100,5 @@ class WhyAnswer(Answer):
     steps: tuple[WhyStep, ...] = ()
     """All decisions in order."""
     nearest_miss: str = ""
-    """The rule that came nearest without matching, and what the call lacks for it."""
+    """The rule that came nearest without matching, and what the call lacks for it; where the call is lost because no
+    endpoint may be called, the nearest endpoint and what it lacks."""

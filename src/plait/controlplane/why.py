@@ -5,10 +5,14 @@ endpoint's workload, with the caller's identity proven by mutual TLS. Every deci
 came from, by the origin in a route's metadata and by the names of policies.
 """
 
+from dataclasses import dataclass
+from itertools import chain
+
 from plait.api import schemas
 from plait.controlplane.call_target import Target, read_target
 from plait.controlplane.publisher import Publisher, parse_proxy
 from plait.controlplane.why_bound import Bound, bound_of
+from plait.controlplane.why_choice import nearest_left_out, tell_choice
 from plait.controlplane.why_server import ServerHalf
 from plait.controlplane.why_sources import Locate, Sources
 from plait.controlplane.why_story import Story, name_sentence, tell_route, tell_treatment, verdict_of
@@ -23,6 +27,15 @@ from plait.model.services import Capture, Service, Workload, WorkloadKind
 from plait.model.view import View
 from plait.resources.violations import Violation
 from plait.snapshot.names import resolve_host
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """Who calls, and what the proxy of the caller holds."""
+
+    identity: str
+    view: View
+    held: ResourceSet
 
 
 class Why:
@@ -53,7 +66,7 @@ class Why:
             if not bound.inside:
                 return _outside(bound, story, source)
         held = self._publisher.resources_for(view)
-        return self._continue(question, simulate(held, call), story, identity=identity, held=held)
+        return self._continue(question, simulate(held, call), story, _Caller(identity, view, held))
 
     def _from_gateway(self, question: schemas.WhyQuestion, target: Target, gateway: Workload) -> schemas.WhyAnswer:
         view = self._view(gateway)
@@ -71,7 +84,7 @@ class Why:
             server_name=target.host if target.scheme == "https" else "",
         )
         held = self._publisher.resources_for(view)
-        return self._continue(question, simulate(held, call), story, identity=str(gateway.identity), held=held)
+        return self._continue(question, simulate(held, call), story, _Caller(str(gateway.identity), view, held))
 
     def _caller(self, question: schemas.WhyQuestion) -> tuple[Workload, str]:
         workloads = self._publisher.snapshot.workloads
@@ -115,17 +128,18 @@ class Why:
         )
 
     def _continue(
-        self, question: schemas.WhyQuestion, outcome: Outcome, story: Story, *, identity: str, held: ResourceSet
+        self, question: schemas.WhyQuestion, outcome: Outcome, story: Story, caller: _Caller
     ) -> schemas.WhyAnswer:
         rule = self._sources.route(outcome.origin)
         tell_route(outcome, story, rule)
         for cluster in outcome.clusters:
-            tell_treatment(cluster, treatment(held, cluster), story, self._sources)
+            tell_treatment(cluster, treatment(caller.held, cluster), story, self._sources)
+        choice = tuple(chain.from_iterable(self._chosen(cluster, caller, story) for cluster in outcome.clusters))
         policy: schemas.Source | None = None
         verdict, sentence, status = verdict_of(outcome)
         if verdict == "allowed":
             for cluster, weight in outcome.clusters.items():
-                denied, policy = self._server.tell(question, outcome, story, cluster=cluster, identity=identity)
+                denied, policy = self._server.tell(question, outcome, story, cluster=cluster, identity=caller.identity)
                 if denied and weight:
                     verdict, sentence, status = "denied", denied, 403
         nearest = max(outcome.misses, key=lambda miss: not miss[1].startswith("path "), default=None)
@@ -138,6 +152,7 @@ class Why:
             rule=rule,
             clusters=dict(outcome.clusters),
             endpoints=tuple(address for found in outcome.endpoints.values() for address in found),
+            choice=choice,
             policy=policy,
             redirect=outcome.action.location,
             timeout=outcome.action.timeout or None,
@@ -148,8 +163,11 @@ class Why:
             host=outcome.action.authority if outcome.clusters else "",
             mirrors=dict(outcome.action.mirrors),
             steps=tuple(story.steps),
-            nearest_miss=f"{nearest[0]}: {nearest[1]}" if nearest else "",
+            nearest_miss=nearest_left_out(choice) or (f"{nearest[0]}: {nearest[1]}" if nearest else ""),
         )
+
+    def _chosen(self, cluster: str, caller: _Caller, story: Story) -> tuple[schemas.WhyEndpoint, ...]:
+        return tell_choice(cluster, story, view=caller.view, held=caller.held, snapshot=self._publisher.snapshot)
 
 
 def _outside(bound: Bound, story: Story, source: schemas.Source) -> schemas.WhyAnswer:

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.rbac.v3 import rbac_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2, scoped_route_pb2
@@ -19,7 +17,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
-from plait.envoy import access, actions, branches, chains, names, types
+from plait.envoy import access, actions, branches, chains, choice, names, types
 from plait.envoy.resource_set import ResourceSet
 from plait.envoy.strings import Headers
 
@@ -259,15 +257,6 @@ def _answer(resources: ResourceSet, outcome: Outcome, action: actions.Action) ->
 
 
 def _with_endpoints(resources: ResourceSet, outcome: Outcome) -> Outcome:
-    assigned = {name: _assignment(resources, name) for name, _ in outcome.action.clusters}
+    assigned = {name: choice.assignment(resources, name) for name, _ in outcome.action.clusters}
     found = {name: actions.addresses(item) for name, item in assigned.items() if item is not None}
     return replace(outcome, endpoints=found)
-
-
-def _assignment(resources: ResourceSet, name: str) -> endpoint_pb2.ClusterLoadAssignment | None:
-    """The endpoints of a cluster: sent for it, or in it."""
-    sent, held = resources.of(types.ENDPOINT).get(name), resources.of(types.CLUSTER).get(name)
-    if sent is not None:
-        return endpoint_pb2.ClusterLoadAssignment.FromString(sent.body)
-    cluster = cluster_pb2.Cluster.FromString(held.body) if held is not None else cluster_pb2.Cluster()
-    return cluster.load_assignment if cluster.HasField("load_assignment") else None

@@ -5,15 +5,19 @@ RUNTIME_PACKAGES = nftables=nft iproute2=ip
 TEST_PACKAGES = kubernetes-client=kubectl curl=curl socat=socat iptables=iptables openssl=openssl etcd-server=etcd \
   postgresql=pg_lsclusters postgresql-client=psql redis-server=redis-server redis-tools=redis-cli \
   mariadb-server=mariadbd mariadb-client=mariadb
+BROWSER_PACKAGES = chromium=chromium chromium-driver=chromedriver
 BENCH_PACKAGES = wrk=wrk nghttp2-client=h2load nginx-light=nginx haproxy=haproxy
 
-.PHONY: setup setup-test demo test all-tests check fix golden bench soak conformance docs clean
+.PHONY: setup setup-test setup-browser demo test all-tests check fix golden bench soak conformance docs clean
 
 setup:
 	@tools/setup.sh $(RUNTIME_PACKAGES)
 
 setup-test:
 	@tools/setup.sh $(RUNTIME_PACKAGES) $(TEST_PACKAGES)
+
+setup-browser:
+	@tools/setup.sh $(RUNTIME_PACKAGES) $(TEST_PACKAGES) $(BROWSER_PACKAGES)
 
 demo: setup
 	@.venv/bin/plait demo
@@ -24,7 +28,7 @@ test: check-static
 	$(PYTEST) -n 2 --dist loadfile -m "integration and not long and not alone"
 	$(PYTEST) -m "integration and not long and alone"
 
-all-tests: check-static
+all-tests: check-static setup-browser
 	$(UNIT)
 	$(PYTEST) -m "integration or long"
 

@@ -33,7 +33,7 @@ CALLERS = ("alice", "bob", "shop/carol")
 
 
 @cache
-def _client_context(caller: str) -> ssl.SSLContext:
+def client_context(caller: str) -> ssl.SSLContext:
     """TLS as a sidecar of that service account speaks it."""
     authority = certificates.shared()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -59,7 +59,7 @@ def _server(*ports: InboundPort, publish: tuple[tuple[int, int], ...] = ()) -> R
     return loopback.server(replace(view, publish=publish))
 
 
-def _secrets() -> Sequence[real.secret_pb2.Secret]:
+def secrets() -> Sequence[real.secret_pb2.Secret]:
     return real.secrets(certificates.shared(), str(b.identity("server")))
 
 
@@ -71,7 +71,7 @@ def _call(port: InboundPort, caller: str, method: str = "GET", path: str = "/", 
 
 def _made(port: InboundPort, caller: str, call: Call) -> live.Answer | None:
     """The answer to a call, or None if the connection was closed."""
-    tls = _client_context(caller) if caller else None
+    tls = client_context(caller) if caller else None
     try:
         return live.request(
             ("127.0.0.1", port.sidecar_port), call.path, method=call.method, headers=call.headers, tls=tls
@@ -103,7 +103,7 @@ def test_the_app_learns_who_calls(app: live.App) -> None:
     port = b.inbound(app.port, sidecar_port=live.free_port())
     forged = ("X-Forwarded-Client-Cert", "URI=spiffe://cluster.local/ns/default/sa/admin")
 
-    with live.running(_server(port), _secrets()):
+    with live.running(_server(port), secrets()):
         answer = _made(port, "alice", _call(port, "alice", headers=(forged,)))
 
     assert answer is not None
@@ -120,7 +120,7 @@ def test_an_app_that_asks_who_calls_gets_no_other_spelling(app: live.App) -> Non
     port = replace(b.inbound(app.port, sidecar_port=live.free_port()), tells_caller=True)
     forged = ("x_forwarded_client_cert", "URI=spiffe://cluster.local/ns/default/sa/admin")
 
-    with live.running(_server(port), _secrets()):
+    with live.running(_server(port), secrets()):
         answer = _made(port, "alice", _call(port, "alice", headers=(forged,)))
 
     assert answer is not None
@@ -132,7 +132,7 @@ def test_strict_refuses_plaintext(app: live.App) -> None:
     """A strict port closes plaintext connections, and an identity of another trust domain does not get in either."""
     port = b.inbound(app.port, sidecar_port=live.free_port())
 
-    with live.running(_server(port), _secrets()):
+    with live.running(_server(port), secrets()):
         assert _made(port, "", _call(port, "")) is None
         foreign = certificates.authority()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -157,7 +157,7 @@ def test_a_server_that_speaks_first_is_heard_where_mutual_tls_is_off() -> None:
     )
 
     with (
-        live.running(_server(port), _secrets()),
+        live.running(_server(port), secrets()),
         socket.create_connection(("127.0.0.1", port.sidecar_port), 5) as caller,
     ):
         caller.settimeout(0.4)
@@ -172,7 +172,7 @@ def test_permissive_takes_both(app: live.App, mode: InboundMode) -> None:
     """A permissive port serves the mesh's TLS and plaintext, as HTTP and as bytes."""
     port = b.inbound(app.port, sidecar_port=live.free_port(), mode=mode, mutual_tls=MutualTlsMode.PERMISSIVE)
 
-    with live.running(_server(port), _secrets()):
+    with live.running(_server(port), secrets()):
         answers = [_made(port, caller, _call(port, caller)) for caller in ("alice", "")]
 
     assert [answer and answer.app for answer in answers] == ["server", "server"]
@@ -195,7 +195,7 @@ ALLOW_ALICE = b.policy(
 def test_deny_is_asked_before_allow(app: live.App) -> None:
     """Both filters read their rules from the route: DENY wins, then one ALLOW rule must match; each is named."""
     port = b.inbound(app.port, DENY_ADMIN, ALLOW_ALICE, sidecar_port=live.free_port())
-    with live.running(_server(port), _secrets()):
+    with live.running(_server(port), secrets()):
         seen = {
             (caller, method, path): _denial(_made(port, caller, _call(port, caller, method, path)))
             for caller in CALLERS
@@ -229,7 +229,7 @@ def test_a_stranger_is_not_told_the_policy(app: live.App) -> None:
     """A plaintext caller that is denied learns neither policy nor header names."""
     port = b.inbound(app.port, ALLOW_ALICE, sidecar_port=live.free_port(), mutual_tls=MutualTlsMode.PERMISSIVE)
 
-    with live.running(_server(port), _secrets()):
+    with live.running(_server(port), secrets()):
         answer = _made(port, "", _call(port, ""))
 
     assert answer is not None
@@ -241,7 +241,7 @@ def test_published_ports_take_plaintext_under_policy(app: live.App) -> None:
     at = live.free_port()
     port = b.inbound(app.port, DENY_ADMIN, sidecar_port=live.free_port())
 
-    with live.running(_server(port, publish=((at, app.port),)), _secrets()):
+    with live.running(_server(port, publish=((at, app.port),)), secrets()):
         statuses = [live.request(("127.0.0.1", at), path).status for path in ("/", "/admin")]
 
     assert statuses == [200, 403]
@@ -273,7 +273,7 @@ def test_simulation_agrees_on_random_policies(
         for app in started.values():
             app.name = "server"
         resources = _server(*ports)
-        with live.running(resources, _secrets()):
+        with live.running(resources, secrets()):
             different = [
                 _agrees(resources, port, caller, _call(port, caller, method, path))
                 for port in ports
@@ -292,7 +292,7 @@ def test_byte_ports_are_authorized_by_connection(app: live.App) -> None:
         protocol=Protocol.TCP,
         sidecar_port=live.free_port(),
     )
-    with live.running(_server(port), _secrets()):
+    with live.running(_server(port), secrets()):
         answers = [_made(port, caller, _call(port, caller)) for caller in ("alice", "bob")]
 
     assert [answer and answer.status for answer in answers] == [200, None]

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.model.protection import RateLimit
+from plait.model.protection import CountedBy, Quota, RateLimit
+from plait.resources.core import shared_limit_annotations as shared
 from plait.resources.core import traffic_annotations as asked
 from plait.resources.parse import parse
 
@@ -25,6 +26,13 @@ GOOD = {
     asked.EJECT_AT_MOST: "100%",
     asked.PANIC_BELOW: "1%",
     asked.KEEP_ALIVE: "500ms",
+    shared.EVERYBODY: "1000/s, 20000/minute",
+    shared.PER_CALLER: "10/second",
+    shared.PER_ADDRESS: "5/h,100/day",
+    shared.PER_HEADER: "X-User=10/s, x-tenant=1000/m, x-user=100/m",
+    shared.PATHS: "/login=5/m, /a/b.c=7/d",
+    shared.TIMEOUT: "20ms",
+    shared.FAILURE: "deny",
 }
 
 
@@ -55,6 +63,18 @@ def test_every_annotation_can_be_written() -> None:
         (asked.EJECT_FOR, "5", "must be a duration"),
         (asked.KEEP_ALIVE, "0s", "must be a duration"),
         (asked.ADMISSION_CONTROL, "true", 'supported values: "on"'),
+        (shared.EVERYBODY, "20", "must be rates per s, m, h or d"),
+        (shared.EVERYBODY, "20/s,", "must be rates per s, m, h or d"),
+        (shared.EVERYBODY, "0/s", "must be rates per s, m, h or d"),
+        (shared.PER_CALLER, "20/week", "must be rates per s, m, h or d"),
+        (shared.PER_ADDRESS, ",".join(["1/s"] * 17), "at most 16 rates"),
+        (shared.PER_HEADER, "10/s", "must be a header with its rate"),
+        (shared.PER_HEADER, ":path=10/s", "must be a header with its rate"),
+        (shared.PER_HEADER, "x-user:10/s", "must be a header with its rate"),
+        (shared.PATHS, "login=5/m", "must be a path with its rate"),
+        (shared.PATHS, "/a?b=5/m", "must be a path with its rate"),
+        (shared.TIMEOUT, "6s", "must be at most 5s"),
+        (shared.FAILURE, "open", 'supported values: "allow", "deny"'),
         (f"{asked.PREFIX}concurency", "8", f"did you mean {asked.CONCURRENCY}?"),  # codespell:ignore concurency
     ],
 )
@@ -84,6 +104,8 @@ def test_a_number_that_python_would_not_read_is_told_like_any_other(name: str) -
         ({asked.EJECT_FOR: "5s", asked.EJECT_AFTER_FAILURES: "off"}, asked.EJECT_FOR),
         ({asked.EJECT_AT_MOST: "50%", asked.EJECT_AFTER_FAILURES: "off"}, asked.EJECT_AT_MOST),
         ({asked.PANIC_BELOW: "50%", asked.EJECT_AFTER_FAILURES: "off"}, asked.PANIC_BELOW),
+        ({shared.TIMEOUT: "20ms"}, shared.TIMEOUT),
+        ({shared.FAILURE: "deny", asked.RATE_LIMIT: "5/s"}, shared.FAILURE),
     ],
 )
 def test_a_setting_without_the_one_it_belongs_to_is_told(annotations: dict[str, str], lonely: str) -> None:
@@ -119,3 +141,24 @@ def test_any_text_is_read_or_refused(name: str, text: str) -> None:
     """What is not refused has a value; nothing else is raised."""
     wrong = problems({name: text}).get(name, "")
     assert (asked.read({name: text}, name) is None) == (bool(wrong) and "has no effect" not in wrong)
+
+
+def test_limits_that_instances_share_are_read_narrowest_first() -> None:
+    """Rates of one key together, in the order of the text."""
+    ten_a_second, a_hundred_a_minute = Quota(count=10, per=1), Quota(count=100, per=60)
+    assert list(shared.read_limits(GOOD)) == [
+        (CountedBy.PATH, "/login", (Quota(count=5, per=60),)),
+        (CountedBy.PATH, "/a/b.c", (Quota(count=7, per=86400),)),
+        (CountedBy.HEADER, "x-user", (ten_a_second, a_hundred_a_minute)),
+        (CountedBy.HEADER, "x-tenant", (Quota(count=1000, per=60),)),
+        (CountedBy.ADDRESS, "", (Quota(count=5, per=3600), Quota(count=100, per=86400))),
+        (CountedBy.CALLER, "", (ten_a_second,)),
+        (CountedBy.ALL, "", (Quota(count=1000, per=1), Quota(count=20000, per=60))),
+    ]
+    assert list(shared.read_limits({})) == []
+
+
+@given(st.sampled_from(sorted(shared.LIMITS)), st.text(max_size=20))
+def test_a_limit_has_quotas_or_is_refused(name: str, text: str) -> None:
+    """Nothing that is accepted limits nothing."""
+    assert bool(list(shared.read_limits({name: text}))) == (not problems({name: text}))

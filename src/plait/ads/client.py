@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import grpc
+
 from plait.ads.envoys import Envoys
 from plait.ads.last_good import LastGood
 from plait.ads.name_record import name_record, remembered
@@ -72,16 +74,18 @@ class _Relayed:
 class Relay:
     """Relays between control and the Envoys of this machine."""
 
-    def __init__(self, *, directory: Path, channels: Channels) -> None:
+    def __init__(self, *, directory: Path, channels: Channels, beside: Sequence[grpc.GenericRpcHandler] = ()) -> None:
+        """`beside`: what else Envoys are served at the same address."""
         self._last_good = LastGood(directory)
         self._channels = channels
         self._proxies: dict[str, _Relayed] = {}
         self._group: asyncio.TaskGroup | None = None
         self._service = AdsService(self, deferred=DEFERRED)
+        self._beside = beside
 
     async def serve(self, address: str, *, ready: Callable[[], None] = lambda: None) -> None:
         """Serve Envoys at `unix:PATH` and keep the streams to control; `ready` is called once bound. Never returns."""
-        server = GrpcServer([self._service.handler()])
+        server = GrpcServer([self._service.handler(), *self._beside])
         await server.listen(address)
         try:
             async with asyncio.TaskGroup() as group:

@@ -104,13 +104,14 @@ class Channels:
         self._addresses = addresses
         self._identity = identity
         self._current: tuple[tuple[TlsIdentity | None, str], grpc.aio.Channel] | None = None
+        self._given: Sequence[str] = ()
         self._users: dict[grpc.aio.Channel, int] = {}
 
     @asynccontextmanager
     async def lease(self) -> AsyncGenerator[grpc.aio.Channel, None]:
         """A channel that stays open as long as it is used here."""
         given = self._addresses
-        wanted = (self._identity(), given if isinstance(given, str) else await target(given()))
+        wanted = (self._identity(), given if isinstance(given, str) else await self._target(given()))
         if self._current is None or self._current[0] != wanted:
             self._current = (wanted, channel(wanted[1], wanted[0]))
         current = self._current[1]
@@ -122,6 +123,18 @@ class Channels:
             if not self._users[current] and current is not self._current[1]:
                 del self._users[current]
                 await current.close()
+
+    async def _target(self, addresses: Sequence[str]) -> str:
+        """What to connect to; names are asked for again only when they are others, or lead nowhere."""
+        current = self._current
+        if (
+            current is None
+            or self._given != tuple(addresses)
+            or current[1].get_state() is not grpc.ChannelConnectivity.READY
+        ):
+            found, self._given = await target(addresses), tuple(addresses)
+            return found
+        return current[0][1]
 
     async def close(self) -> None:
         """Close every channel."""

@@ -10,7 +10,7 @@ from envoy.extensions.filters.http.rbac.v3 import rbac_pb2
 
 from plait.compiler import denials, http, metrics, routes, tunnels
 from plait.compiler.filters import HttpFilter, http_filter
-from plait.compiler.policies import authorization, limits, protection
+from plait.compiler.policies import authorization, limits, protection, shared_limits
 from plait.envoy import names, proto
 from plait.model.view import InboundPort, View
 
@@ -51,6 +51,7 @@ def route_configuration(port: InboundPort) -> route_pb2.RouteConfiguration:
         route.request_headers_to_remove.extend(names.CALLER_SPELLINGS)
     authorization.on_route(route, port.policies, authorization.Place(port=port.number, http=True))
     limits.on_route(route, port.protection)
+    shared_limits.on_route(route, port.protection)
     found = [route]
     if not port.policies and not port.tells_caller:
         found.append(tunnels.of(route))

@@ -27,6 +27,7 @@ from plait.controlplane.mesh import Mesh, settled_mesh
 from plait.controlplane.metrics import MeshCollector, serve_metrics
 from plait.controlplane.operations import add_operation_routes
 from plait.controlplane.parts import Control
+from plait.controlplane.rate_limits import rate_limits
 from plait.controlplane.reached import LOOPBACK, listen_address, publish_endpoints
 from plait.controlplane.seed import seed
 from plait.controlplane.settings import ControlSettings
@@ -75,7 +76,8 @@ async def _serve(settings: ControlSettings, state: StateDirectory, cluster: Clus
         locate=control.builder.located,
     )
     everywhere = Everywhere(views, control.machines, control.ask)
-    grpc_servers = await _serve_ads(control, everywhere, outside)
+    limits = rate_limits(settings, lambda: control.publisher.snapshot, control.mesh.trust_domain)
+    grpc_servers = await _serve_ads(control, everywhere, outside, limits.handler())
     try:
         if cluster is not None:
             host = outside[0] if outside else LOOPBACK
@@ -99,7 +101,9 @@ def _settled(state: StateDirectory, settings: ControlSettings) -> tuple[Mesh, Ce
     return mesh, open_authority(state.authority, mesh.trust_domain, given=given)
 
 
-async def _serve_ads(control: Control, everywhere: Everywhere, outside: tuple[str, int] | None) -> list[GrpcServer]:
+async def _serve_ads(
+    control: Control, everywhere: Everywhere, outside: tuple[str, int] | None, limits: grpc.GenericRpcHandler
+) -> list[GrpcServer]:
     """Start ADS on loopback and on the address given; its port is remembered."""
 
     def credentials() -> grpc.ServerCredentials:
@@ -118,6 +122,7 @@ async def _serve_ads(control: Control, everywhere: Everywhere, outside: tuple[st
         control.connections.service.handler(),
         node_handler(control.machines, domain),
         peer_handler(asked, domain),
+        limits,
     ]
     local = GrpcServer(handlers)
     remembered = outside[1] + 1 if outside and outside[1] else control.state.remembered_port("ads")

@@ -60,6 +60,11 @@ class ControlSettings(BaseSettings):
     seal_key: Path | None = Field(
         default=None, description="key that seals secrets in a shared store (default: STATE/control/seal.key)"
     )
+    rate_limit_store: str = Field(
+        default="",
+        repr=False,
+        description="redis://HOST:PORT/DB to count global rate limits in (default: in memory)",
+    )
     address_range: str | None = Field(
         default=None, description="10.N.0.0/16 that workload addresses of a new mesh come from"
     )

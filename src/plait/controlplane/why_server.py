@@ -5,6 +5,7 @@ from typing import Final
 from plait.api import schemas
 from plait.controlplane.call_target import read_target
 from plait.controlplane.publisher import Publisher, parse_proxy
+from plait.controlplane.why_limits import named, shared_sentences
 from plait.controlplane.why_sources import Sources
 from plait.controlplane.why_story import Story
 from plait.envoy import names
@@ -46,16 +47,19 @@ class ServerHalf:
         if view is None:
             return "", None
         inbound = self._inbound(question, outcome, view, cluster=cluster, caller=(endpoint, identity))
-        return self._tell_policy(inbound, story, view, endpoint)
+        told = self._tell_policy(inbound, story, view, endpoint)
+        port = _port_of(view, endpoint)
+        if port is not None and not told[0]:
+            for sentence, origin in shared_sentences(port.protection, outcome.action.path or "/"):
+                story.tell("limit", sentence, source=self._sources.of(origin) if origin else None)
+        return told
 
     def _tell_limits(self, cluster: str, story: Story) -> None:
         """Tell what a service asks its callers' sidecars to keep to."""
         parsed = names.parse_cluster(cluster)
         service = self._publisher.snapshot.services.get(parsed[0]) if parsed else None
         for origin in service.protection.callers.origins if service else ():
-            what = origin.path.removeprefix("metadata.annotations[").removesuffix("]")
-            whose = f"{origin.kind} {origin.namespace}/{origin.name}"
-            story.tell("limit", f"the caller keeps to {what} of {whose}", source=self._sources.of(origin))
+            story.tell("limit", f"the caller keeps to {named(origin)}", source=self._sources.of(origin))
 
     def _inbound(
         self, question: schemas.WhyQuestion, outcome: Outcome, view: View, *, cluster: str, caller: tuple[Endpoint, str]

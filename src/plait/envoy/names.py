@@ -34,6 +34,8 @@ CALLER_SPELLINGS: Final = tuple(
     if "_" in parts
 )
 """Other names that CGI and WSGI take for the same header: they tell `-` from `_` no more."""
+LIMIT_DOMAIN: Final = "plait"
+"""What limits that instances share are asked under."""
 MESH_SERVER_NAME: Final = "mesh.plait.dev"
 """The TLS server name sidecars send, by which a permissive port tells the mesh's TLS from the app's own."""
 FAULT_FILTER: Final = "plait.fault"

@@ -19,7 +19,7 @@ from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
 from google.protobuf import any_pb2
 
-from plait.envoy import proto, types
+from plait.envoy import names, proto, types
 from plait.envoy.resource_set import ResourceSet
 
 Manager = http_connection_manager_pb2.HttpConnectionManager
@@ -37,6 +37,8 @@ def static_bootstrap(
     extension.typed_config.CopyFrom(proto.packed(internal_listener_pb2.InternalListener()))
     static = message.static_resources
     static.clusters.extend(_clusters(resources))
+    if names.XDS_CLUSTER not in resources.of(types.CLUSTER):  # filters may ask the relay
+        static.clusters.append(cluster_pb2.Cluster(name=names.XDS_CLUSTER, type=cluster_pb2.Cluster.STATIC))
     static.secrets.extend(secret_pb2.Secret.FromString(item.body) for item in resources.of(types.SECRET).values())
     static.secrets.extend(secrets)
     routes = _routes(resources)

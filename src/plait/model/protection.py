@@ -6,12 +6,15 @@ Either may be filled from more than one kind of object; `origins` say which fiel
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
-from plait.model.ids import Origin
+from plait.model.ids import ObjectName, Origin
 
 IDLE_TOWARDS_AN_APP: Final = 1.5
 """Seconds, below the keep-alive of common servers (gunicorn closes after 2 s)."""
+SHARED_TIMEOUT: Final = 0.05
+"""Seconds that a request waits to be counted, unless its service says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,13 +78,51 @@ class RateLimit:
         return self.count / self.per
 
 
+class CountedBy(StrEnum):
+    """What requests have in common that are counted together."""
+
+    ALL = "all"
+    CALLER = "caller"
+    ADDRESS = "address"
+    HEADER = "header"
+    PATH = "path"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """`count` requests in `per` seconds."""
+
+    count: int
+    per: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedLimit:
+    """What all instances of a service take together, counted in one place.
+
+    `of` is the header whose values are counted apart, or the path below which all requests are counted together. Every
+    quota must have room.
+    """
+
+    service: ObjectName
+    counted_by: CountedBy
+    quotas: tuple[Quota, ...]
+    of: str = ""
+
+    @property
+    def id(self) -> str:
+        """What tells it from the service's other limits."""
+        return f"{self.counted_by}:{self.of}" if self.of else str(self.counted_by)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerProtection:
     """What each instance's sidecar keeps to, in requests where the port speaks HTTP, in connections elsewhere.
 
     `concurrency` is how many the app works on at a time, `queue` how many more wait (HTTP/1 only); `adaptive` finds
     that number from the app's latency, of which `usual_latency` (seconds) is the unloaded one, measured if None.
-    `admission_control` holds requests back as far as the app fails to answer others.
+    `admission_control` holds requests back as far as the app fails to answer others. For `shared` limits each request
+    asks whoever counts; without an answer in `shared_timeout` seconds it passes, or is refused if `shared_denies`.
     """
 
     concurrency: int | None = None
@@ -90,12 +131,16 @@ class ServerProtection:
     usual_latency: float | None = None
     rate: RateLimit | None = None
     admission_control: bool = False
+    shared: tuple[SharedLimit, ...] = ()
+    shared_timeout: float = SHARED_TIMEOUT
+    shared_denies: bool = False
     origins: tuple[Origin, ...] = ()
 
     @property
     def asks(self) -> bool:
         """Whether anything is limited."""
-        return self != ServerProtection(queue=self.queue, usual_latency=self.usual_latency, origins=self.origins)
+        limited = self.concurrency is not None or self.rate is not None or bool(self.shared)
+        return limited or self.adaptive or self.admission_control
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,17 +1,20 @@
 """A Service's protection from its annotations, and that of a workload's port to which several Services lead.
 
 Where Services disagree on what an instance takes, the tightest holds: the fewest at a time, the lowest rate, the
-smallest usual latency; a number and `adaptive` hold both. What callers keep to is each Service's own.
+smallest usual latency; a number and `adaptive` hold both, as do all limits that instances share. What callers keep to
+is each Service's own.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from plait.model.ids import ObjectName, Origin
-from plait.model.protection import CallerProtection, Ejection, Protection, RateLimit, ServerProtection
+from plait.model.protection import SHARED_TIMEOUT, CallerProtection, Ejection, Protection, RateLimit, ServerProtection
 from plait.model.view import HttpReason
 from plait.resources import paths
+from plait.resources.core import shared_limit_annotations as shared
 from plait.resources.core import traffic_annotations as asked
+from plait.snapshot.shared_limits import shared_limits, together
 
 IDLE_SHARE: Final = 0.75
 """Of the app's keep-alive: the part after which the mesh closes an idle connection."""
@@ -35,11 +38,13 @@ _SERVER: Final = (
     asked.RATE_LIMIT,
     asked.BURST,
     asked.ADMISSION_CONTROL,
+    *shared.LIMITS,
 )
 _NEEDS_REQUESTS: Final = {
     asked.CONCURRENCY: "asks for a limit of the requests in hand",
     asked.RATE_LIMIT: "asks for a limit of requests in a time",
     asked.ADMISSION_CONTROL: "asks to hold requests back while others fail",
+    **dict.fromkeys(shared.LIMITS, "asks for a limit that all instances share"),
 }
 
 
@@ -122,6 +127,9 @@ def _server(annotations: Mapping[str, str], origin: Origin) -> ServerProtection:
         usual_latency=_seconds(annotations, asked.USUAL_LATENCY),
         rate=limit,
         admission_control=asked.ADMISSION_CONTROL in annotations,
+        shared=shared_limits(annotations, ObjectName(namespace=origin.namespace, name=origin.name)),
+        shared_timeout=shared.wait(annotations) or SHARED_TIMEOUT,
+        shared_denies=shared.denies(annotations),
         origins=_origins(annotations, _SERVER, origin),
     )
 
@@ -140,6 +148,9 @@ def tightest(found: Iterable[ServerProtection]) -> ServerProtection:
         adaptive=any(item.adaptive for item in asking),
         usual_latency=min(latencies, default=None),
         admission_control=any(item.admission_control for item in asking),
+        shared=together(asking),
+        shared_timeout=max((item.shared_timeout for item in asking if item.shared), default=SHARED_TIMEOUT),
+        shared_denies=any(item.shared_denies for item in asking),
         rate=min(rates, key=lambda rate: (rate.per_second, rate.burst), default=None),
         origins=tuple(dict.fromkeys(origin for item in asking for origin in item.origins)),
     )
@@ -158,6 +169,7 @@ def needing_requests(protection: Protection, *, tells_caller: bool) -> tuple[str
         asked.CALLER_IDENTITY: tells_caller,
         f"{asked.CONCURRENCY}: adaptive": server.adaptive,
         asked.ADMISSION_CONTROL: server.admission_control,
+        **{name: any(limit.counted_by is by for limit in server.shared) for name, by in shared.LIMITS.items()},
         asked.MAX_REQUESTS: callers.max_requests is not None,
         asked.RETRY_BUDGET: callers.retry_budget is not None,
         asked.EJECT_AFTER_ERRORS: ejection is not None and ejection.gateway_errors > 0,

@@ -22,6 +22,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.extensions.filters.network.local_ratelimit.v3 import local_rate_limit_pb2 as network_rate_limit_pb2
 from envoy.type.v3 import http_status_pb2, percent_pb2, range_pb2, token_bucket_pb2
 
+from plait.compiler.policies import shared_limits
 from plait.envoy import proto
 from plait.model.protection import RateLimit, ServerProtection
 
@@ -55,6 +56,7 @@ def http_filters(protection: ServerProtection) -> Iterator[HttpFilter]:
     if protection.rate is not None:
         config = local_rate_limit_pb2.LocalRateLimit(stat_prefix=_STAT_PREFIX)
         yield HttpFilter(name=RATE_LIMIT, typed_config=proto.packed(config))
+    yield from shared_limits.http_filters(protection)
     if protection.adaptive:
         yield HttpFilter(name=ADAPTIVE, typed_config=proto.packed(_adaptive(protection)))
     if protection.admission_control:

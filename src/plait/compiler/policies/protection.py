@@ -12,7 +12,7 @@ from envoy.config.accesslog.v3 import accesslog_pb2
 from envoy.config.core.v3 import base_pb2, substitution_format_string_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 
-from plait.compiler.policies import limits
+from plait.compiler.policies import limits, shared_limits
 from plait.envoy import names, proto
 from plait.model.protection import ServerProtection
 
@@ -33,14 +33,28 @@ def by_server(protection: ServerProtection) -> Iterator[Mapper]:
     The first that fits decides; Envoy sets the flag of a rate limit only after its answer is made.
     """
     yield _answer(_status(429), "rate-limit", "this instance has taken as many requests as it may in that time")
+    if protection.shared:
+        yield from _by_shared_limits()
     yield _answer(_flags("UO"), "concurrency", "this instance works on as many requests as it can")
     if protection.adaptive:
         busy = _answer(_status(limits.ADAPTIVE_STATUS), "adaptive-concurrency", "this instance would answer too late")
-        busy.status_code.CopyFrom(proto.number(503))
-        yield busy
+        yield _sent_as(503, busy)
     if protection.admission_control:
         yield Mapper(filter=_flags(*_FAILED))
         yield _answer(_status(503), "admission-control", "this instance has failed to answer too many requests")
+
+
+def _by_shared_limits() -> Iterator[Mapper]:
+    limited, unknown = _status(shared_limits.LIMITED_STATUS), _status(shared_limits.UNKNOWN_STATUS)
+    sentence = "all instances of the service together have taken as many such requests as they may in that time"
+    yield _sent_as(429, _answer(limited, "global-rate-limit", sentence))
+    sentence = "nobody has counted this request in time, and the service takes none that is not counted"
+    yield _sent_as(503, _answer(unknown, "global-rate-limit-failure", sentence))
+
+
+def _sent_as(code: int, answer: Mapper) -> Mapper:
+    answer.status_code.CopyFrom(proto.number(code))
+    return answer
 
 
 def _flags(*flags: str) -> accesslog_pb2.AccessLogFilter:

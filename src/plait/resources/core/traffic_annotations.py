@@ -8,14 +8,13 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from plait.model.protection import RateLimit
-from plait.resources.formats import duration_seconds
+from plait.resources.core import shared_limit_annotations as shared
+from plait.resources.core.annotation_values import PREFIX, Setting, Value, duration, short, word
 from plait.resources.schema import Finding, when
 
-PREFIX: Final = "traffic.plait.dev/"
 CALLER_IDENTITY: Final = f"{PREFIX}caller-identity"
 MAX_CONNECTIONS: Final = f"{PREFIX}max-connections"
 MAX_REQUESTS: Final = f"{PREFIX}max-requests"
@@ -35,30 +34,8 @@ RATE_LIMIT: Final = f"{PREFIX}rate-limit"
 BURST: Final = f"{PREFIX}burst"
 
 _MOST: Final = 1_000_000_000
-_SHOWN: Final = 60
-"""Characters of a wrong value that its violation repeats."""
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _RATE: Final = re.compile(r"([1-9][0-9]{0,8})/([smh])")
-
-Value = str | int | float | bool | RateLimit | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """An annotation: what it does, what may be written, and its reader, which raises ValueError."""
-
-    meaning: str
-    values: str
-    read: Callable[[str], Value]
-
-
-def _word(wanted: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text != wanted:
-            raise ValueError(f'Unsupported value: "{_short(text)}": supported values: "{wanted}"')
-        return text
-
-    return read
 
 
 def _is_number(text: str) -> bool:
@@ -66,13 +43,9 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= len(str(_MOST))
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-
-
 def _count(text: str) -> int:
     if not (_is_number(text) and 0 < int(text) <= _MOST):
-        raise ValueError(f'Invalid value: "{_short(text)}": must be a whole number from 1 to {_MOST}, in quotes')
+        raise ValueError(f'Invalid value: "{short(text)}": must be a whole number from 1 to {_MOST}, in quotes')
     return int(text)
 
 
@@ -83,7 +56,7 @@ def _count_or(word: str) -> Callable[[str], int | str]:
         try:
             return _count(text)
         except ValueError:
-            raise ValueError(f'Invalid value: "{_short(text)}": must be "{word}" or a whole number, like "5"') from None
+            raise ValueError(f'Invalid value: "{short(text)}": must be "{word}" or a whole number, like "5"') from None
 
     return read
 
@@ -91,21 +64,14 @@ def _count_or(word: str) -> Callable[[str], int | str]:
 def _percent(text: str) -> int:
     number = text.removesuffix("%")
     if not (text.endswith("%") and _is_number(number) and 0 < int(number) <= 100):
-        raise ValueError(f'Invalid value: "{_short(text)}": must be whole per cent from 1% to 100%')
+        raise ValueError(f'Invalid value: "{short(text)}": must be whole per cent from 1% to 100%')
     return int(number)
-
-
-def _duration(text: str) -> float:
-    seconds = duration_seconds(text)
-    if seconds is None or not 0.001 <= seconds <= 86400:
-        raise ValueError(f'Invalid value: "{_short(text)}": must be a duration from 1ms to 24h, like "5s" or "250ms"')
-    return seconds
 
 
 def _rate(text: str) -> RateLimit:
     found = _RATE.fullmatch(text)
     if found is None:
-        raise ValueError(f'Invalid value: "{_short(text)}": must be a number per second, minute or hour, like "100/s"')
+        raise ValueError(f'Invalid value: "{short(text)}": must be a number per second, minute or hour, like "100/s"')
     count, per = int(found[1]), _UNITS[found[2]]
     return RateLimit(count=count, per=per, burst=max(1, math.ceil(count / per)))
 
@@ -113,7 +79,7 @@ def _rate(text: str) -> RateLimit:
 _A_NUMBER: Final = 'a number like `"100"`'
 SETTINGS: Final[Mapping[str, Setting]] = {
     CALLER_IDENTITY: Setting(
-        meaning="the app is told who calls, in `x-forwarded-client-cert`", values="`header`", read=_word("header")
+        meaning="the app is told who calls, in `x-forwarded-client-cert`", values="`header`", read=word("header")
     ),
     CONCURRENCY: Setting(
         meaning="requests (of ports without HTTP: connections) that each instance works on at a time; what is beyond"
@@ -129,7 +95,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     USUAL_LATENCY: Setting(
         meaning="for `concurrency: adaptive`: the median answer time without load; measured now and then if left out",
         values="`20ms`",
-        read=_duration,
+        read=duration,
     ),
     RATE_LIMIT: Setting(
         meaning="requests (without HTTP: new connections) that each instance takes; others get 429 (are closed)",
@@ -160,7 +126,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     ADMISSION_CONTROL: Setting(
         meaning="each instance's sidecar holds requests back, with 503, as far as the app fails (5xx) to answer others",
         values='`"on"`',
-        read=_word("on"),
+        read=word("on"),
     ),
     EJECT_AFTER_FAILURES: Setting(
         meaning="an endpoint that a caller fails to connect to so many times in a row is left out for a while",
@@ -173,7 +139,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     EJECT_FOR: Setting(
         meaning="how long an endpoint is left out the first time; longer each time, up to twelve times as long",
         values="by default `5s`",
-        read=_duration,
+        read=duration,
     ),
     EJECT_AT_MOST: Setting(
         meaning="largest share of the endpoints that a caller leaves out; below 100% never the only one",
@@ -188,8 +154,9 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     KEEP_ALIVE: Setting(
         meaning="how long the app keeps idle connections open; the mesh closes them at three quarters of that",
         values="by default `2s`",
-        read=_duration,
+        read=duration,
     ),
+    **shared.SETTINGS,
 }
 """Every annotation that Plait reads on a Service."""
 
@@ -224,6 +191,8 @@ def _problem(name: str, annotations: Mapping[str, str]) -> str:
 
 
 def _lonely(name: str, annotations: Mapping[str, str]) -> str:
+    if name in shared.ABOUT:
+        return "" if shared.LIMITS.keys() & annotations.keys() else f"has no effect without {shared.EVERYBODY}"
     if name in _ABOUT_EJECTION and annotations.get(EJECT_AFTER_FAILURES) == "off":
         none = EJECT_AFTER_ERRORS not in annotations
         return f'has no effect without {EJECT_AFTER_ERRORS}: {EJECT_AFTER_FAILURES} is "off"' if none else ""

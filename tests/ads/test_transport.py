@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 
 from plait.ads.client import Relay
-from plait.ads.node_service import NodeClient, handler
+from plait.ads.node_service import NodeClient, by_certificate, handler
 from plait.ads.server import Peer, Session, StreamEnd
 from plait.ads.stream import DeltaStream
 from plait.ads.transport import Channels, GrpcServer, TlsIdentity, server_credentials
@@ -144,7 +144,7 @@ def test_a_node_calls_control_and_gets_its_exceptions(tmp_path: Path) -> None:
     async def main() -> None:
         control = Control(authority=authority(tmp_path))
         backend = Backend(control)
-        server = GrpcServer([handler(backend, DOMAIN)])
+        server = GrpcServer([handler(backend, by_certificate(DOMAIN))])
         port = await server.listen("127.0.0.1:0", server_credentials(control.tls))
         mine = node_identity(control.authority)
         client = NodeClient(Channels(f"127.0.0.1:{port}", lambda: mine))

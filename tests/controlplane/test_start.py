@@ -11,9 +11,9 @@ from plait.ads.transport import TlsIdentity
 from plait.controlplane.mesh import settled_mesh
 from plait.controlplane.parts import Control
 from plait.controlplane.reached import listen_address
-from plait.controlplane.run import tls_identity
 from plait.controlplane.settings import ControlSettings
 from plait.controlplane.state import StateDirectory
+from plait.controlplane.uplinks import identity
 from plait.errors import PlaitError, RefusedError
 from plait.identity.svid import Svid
 
@@ -88,4 +88,4 @@ def test_a_renewal_never_mixes_two_certificates():
     """gRPC asks for the identity in a thread of its own: chain and key are those of one certificate."""
     control = SimpleNamespace(certificates=Renewed(), authority=SimpleNamespace(bundle=b"roots"))
 
-    assert tls_identity(cast("Control", control)) == TlsIdentity(chain=b"chain 1", key=b"key 1", roots=b"roots")
+    assert identity(cast("Control", control)) == TlsIdentity(chain=b"chain 1", key=b"key 1", roots=b"roots")

@@ -45,7 +45,7 @@ def limiting(*limits: SharedLimit) -> Generator[Limiter]:
     known: dict[str, dict[str, SharedLimit]] = {}
     for limit in limits:
         known.setdefault(str(limit.service), {})[limit.id] = limit
-    counts = RateLimits(lambda _machine: known, counting.in_memory(), "cluster.local")
+    counts = RateLimits(lambda _machine: known, counting.in_memory())
     with tempfile.TemporaryDirectory(prefix="plait-limits-") as folder:
         limiter = Limiter(Path(folder) / "socket")
         loop = asyncio.new_event_loop()

@@ -41,7 +41,7 @@ class Asked:
         for item in limits:
             by_service.setdefault(str(item.service), {})[item.id] = item
         counting = Counting(lambda _service: BoundedMemory(1000, lambda: NOW))
-        self.service = RateLimits(lambda machine: by_service if machine == "here" else {}, counting, "cluster.local")
+        self.service = RateLimits(lambda machine: by_service if machine == "here" else {}, counting)
 
     def answer(self, *descriptors: Sequence[str], machine: str = "here", addend: int = 0) -> Response:
         """The answer to a request."""

@@ -8,7 +8,7 @@ status code plus JSON {problem, remedy, type} in the details, and is raised at t
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 import grpc
 
@@ -65,10 +65,12 @@ class NodeBackend(Protocol):
 
 
 Method = Callable[[str, Document], Awaitable[Document]]
+Caller = Callable[[Context], str]
+"""The machine that makes a call; raises ForbiddenError if it is none."""
 
 
-def handler(backend: NodeBackend, trust_domain: str) -> grpc.GenericRpcHandler:
-    """The service, to be added to a gRPC server on mutual TLS."""
+def handler(backend: NodeBackend, caller: Caller) -> grpc.GenericRpcHandler:
+    """The service, to be added to a gRPC server; `caller` tells which machine asks."""
 
     async def sign(node: str, body: Document) -> Document:
         account = (body["namespace"], body["service_account"])
@@ -92,33 +94,43 @@ def handler(backend: NodeBackend, trust_domain: str) -> grpc.GenericRpcHandler:
         return await backend.settings(node, body)
 
     methods = (sign, renew, register, deregister, report, settings)
-    handlers = {method.__name__.capitalize(): _unary(method, trust_domain) for method in methods}
+    handlers = {method.__name__.capitalize(): _unary(method, caller) for method in methods}
     return grpc.method_handlers_generic_handler(SERVICE, handlers)
 
 
-def _unary(method: Method, trust_domain: str) -> "grpc.RpcMethodHandler[Any, Any]":
+def _unary(method: Method, caller: Caller) -> "grpc.RpcMethodHandler[Any, Any]":
     async def serve(raw: bytes, context: Context) -> bytes:
         try:
-            node = _caller(context, trust_domain)
-            return json.dumps(await method(node, json.loads(raw))).encode()
+            return json.dumps(await method(caller(context), json.loads(raw))).encode()
         except PlaitError as refusal:
-            code = next((code for kind, code in _CODES.items() if isinstance(refusal, kind)), grpc.StatusCode.UNKNOWN)
-            details = {"problem": refusal.problem, "remedy": refusal.remedy, "type": type(refusal).__name__}
-            await context.abort(code, json.dumps(details))
+            await refuse(context, refusal)
         except (KeyError, TypeError, ValueError) as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the request cannot be read: {error}")
 
     return grpc.unary_unary_rpc_method_handler(serve)
 
 
-def _caller(context: Context, trust_domain: str) -> str:
-    peer = peer_of(context)
-    node = parse_node(peer.spiffe_id, trust_domain)
-    if node is None:
-        raise ForbiddenError(
-            f"{peer.spiffe_id or 'the peer'} is no machine of trust domain {trust_domain}", "join this machine first"
-        )
-    return node
+async def refuse(context: Context, refusal: PlaitError) -> NoReturn:
+    """End a call with a refusal that the client raises again (`raised`)."""
+    code = next((code for kind, code in _CODES.items() if isinstance(refusal, kind)), grpc.StatusCode.UNKNOWN)
+    details = {"problem": refusal.problem, "remedy": refusal.remedy, "type": type(refusal).__name__}
+    await context.abort(code, json.dumps(details))
+
+
+def by_certificate(trust_domain: str) -> Caller:
+    """The caller is the machine that its certificate names."""
+
+    def caller(context: Context) -> str:
+        peer = peer_of(context)
+        node = parse_node(peer.spiffe_id, trust_domain)
+        if node is None:
+            raise ForbiddenError(
+                f"{peer.spiffe_id or 'the peer'} is no machine of trust domain {trust_domain}",
+                "join this machine first",
+            )
+        return node
+
+    return caller
 
 
 class NodeClient:
@@ -163,15 +175,15 @@ class NodeClient:
             except grpc.aio.AioRpcError as error:
                 if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED and channel.get_state() != READY:
                     raise _unreachable("no connection in time") from error
-                raise _raised(error) from error
+                raise raised(error) from error
 
 
 def _unreachable(details: str) -> UnreachableError:
     return UnreachableError(f"control cannot be reached: {details}", "see whether it runs: `plait status`")
 
 
-def _raised(error: grpc.aio.AioRpcError) -> PlaitError:
-    """The exception that control raised, or what kept the call from reaching it."""
+def raised(error: grpc.aio.AioRpcError) -> PlaitError:
+    """The exception that control raised (`refuse`), or what kept the call from reaching it."""
     details = error.details() or ""
     try:
         values = json.loads(details)

@@ -22,15 +22,18 @@ Document = Mapping[str, Any]
 Method = Callable[[Document], Awaitable[Document]]
 
 
-def handler(methods: Mapping[str, Method], trust_domain: str) -> grpc.GenericRpcHandler:
-    """The service, to be added to a gRPC server on mutual TLS."""
+def handler(methods: Mapping[str, Method], trust_domain: str | None) -> grpc.GenericRpcHandler:
+    """The service, to be added to a gRPC server on mutual TLS.
+
+    Without a trust domain whoever connects may ask: on a unix socket that only control can open.
+    """
     handlers = {name: _unary(method, trust_domain) for name, method in methods.items()}
     return grpc.method_handlers_generic_handler(SERVICE, handlers)
 
 
-def _unary(method: Method, trust_domain: str) -> "grpc.RpcMethodHandler[Any, Any]":
+def _unary(method: Method, trust_domain: str | None) -> "grpc.RpcMethodHandler[Any, Any]":
     async def serve(raw: bytes, context: Context) -> bytes:
-        if peer_of(context).spiffe_id != control_id(trust_domain):
+        if trust_domain is not None and peer_of(context).spiffe_id != control_id(trust_domain):
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only another control of the mesh may ask")
         return json.dumps(await method(json.loads(raw))).encode()
 
@@ -38,11 +41,14 @@ def _unary(method: Method, trust_domain: str) -> "grpc.RpcMethodHandler[Any, Any
 
 
 class PeerClient:
-    """Asks other controls by address; a channel is kept for each as long as `identity` stays the same."""
+    """Asks other controls by address; a channel is kept for each as long as `identity` stays the same.
 
-    def __init__(self, identity: Callable[[], TlsIdentity]) -> None:
+    No identity: the addresses are unix sockets.
+    """
+
+    def __init__(self, identity: Callable[[], TlsIdentity | None]) -> None:
         self._identity = identity
-        self._channels: dict[str, tuple[TlsIdentity, grpc.aio.Channel]] = {}
+        self._channels: dict[str, tuple[TlsIdentity | None, grpc.aio.Channel]] = {}
 
     async def ask(self, addresses: Mapping[str, str], method: str, body: Document, limit: float) -> dict[str, Document]:
         """The answers, by the names that the addresses are given under, of those that answer within `limit` seconds."""

@@ -28,7 +28,6 @@ OPTIONS: Final[Sequence[tuple[str, int]]] = (
 )
 _SERVER_OPTIONS: Final = (
     *OPTIONS,
-    ("grpc.so_reuseport", 0),
     # On a busy machine pings arrive in bunches, however regularly they were sent: nobody is sent away for that.
     ("grpc.http2.max_ping_strikes", 0),
 )
@@ -169,8 +168,9 @@ async def _resolved(text: str) -> str:
 class GrpcServer:
     """A gRPC server at one address, with the handlers of several services."""
 
-    def __init__(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
-        self._server = grpc.aio.server(options=_SERVER_OPTIONS)
+    def __init__(self, handlers: Sequence[grpc.GenericRpcHandler], *, shared: bool = False) -> None:
+        """`shared`: other processes of this user may listen on the same port; new connections go to any of them."""
+        self._server = grpc.aio.server(options=(*_SERVER_OPTIONS, ("grpc.so_reuseport", int(shared))))
         self._server.add_generic_rpc_handlers(tuple(handlers))
 
     async def listen(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:

@@ -26,11 +26,23 @@ from plait.cli.supervisor import Part, Supervisor
 from plait.errors import DeadlineError, ForbiddenError, PlaitError, RefusedError
 
 READY_WITHIN = 60.0
+MOST_WORKERS = 64
 KEEP_WORKLOADS = signal.SIGUSR2
 """The signal that ends the mesh's processes only: the workloads run on until the next `plait up` adopts them."""
 
 
-_PASSED = ("listen", "trust_domain", "ca_cert", "ca_key", "store", "store_ca", "store_cert", "store_key", "seal_key")
+_PASSED = (
+    "listen",
+    "trust_domain",
+    "ca_cert",
+    "ca_key",
+    "workers",
+    "store",
+    "store_ca",
+    "store_cert",
+    "store_key",
+    "seal_key",
+)
 """Options that `plait up` passes on to control."""
 
 
@@ -49,6 +61,9 @@ def add_control_options(target: argparse.ArgumentParser) -> None:
     target.add_argument("--trust-domain", metavar="T", help="the mesh's trust domain (default: cluster.local)")
     target.add_argument("--ca-cert", metavar="F", type=Path, help="certificate of your own authority (with --ca-key)")
     target.add_argument("--ca-key", metavar="F", type=Path, help="key of your own authority")
+    target.add_argument(
+        "--workers", metavar="N", type=_workers, help="processes that serve machines, to use more cores (default: 0)"
+    )
     target.add_argument("--store", metavar="URL", help="etcd://HOST:PORT[,...]: a store that other controls share")
     target.add_argument("--store-ca", metavar="F", type=Path, help="root certificates to verify etcd by")
     target.add_argument("--store-cert", metavar="F", type=Path, help="certificate to show to etcd (with --store-key)")
@@ -62,6 +77,12 @@ def add_control_options(target: argparse.ArgumentParser) -> None:
         action="store_true",
         help="store EnvoyFilter objects, which do not act, instead of refusing",
     )
+
+
+def _workers(text: str) -> int:
+    if not text.isdecimal() or int(text) > MOST_WORKERS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to {MOST_WORKERS}")
+    return int(text)
 
 
 def check_authority(options: argparse.Namespace) -> None:

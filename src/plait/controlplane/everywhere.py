@@ -98,12 +98,13 @@ class Everywhere:
 
     def __init__(self, views: Views, machines: Machines, ask: Ask) -> None:
         self._views = views
+        self._connected = views.connected
         self._machines = machines
         self._ask = ask
 
     async def proxies(self) -> Sequence[schemas.Proxy]:
         """All proxies of workloads that exist; of one that several controls know, what its connection tells."""
-        found = list(self._views.proxies())
+        found = list(self._connected.proxies())
         for answer in await self._ask("Proxies", {}, _SHORT):
             found += [schemas.Proxy.model_validate(item) for item in answer["proxies"]]
         best: dict[tuple[str, str], schemas.Proxy] = {}
@@ -114,7 +115,7 @@ class Everywhere:
     async def proxy_config(self, namespace: str, name: str) -> Document:
         """What a proxy was sent, by whichever control it is connected to."""
         try:
-            return self._views.proxy_config(namespace, name)
+            return self._connected.proxy_config(namespace, name)
         except NotFoundError:
             for answer in await self._ask("Config", {"namespace": namespace, "name": name}, _SHORT):
                 if answer["config"] is not None:
@@ -148,15 +149,6 @@ class Everywhere:
     def methods(self) -> Mapping[str, Method]:
         """What other controls may ask of this."""
 
-        async def proxies(_body: Document) -> Document:
-            return {"proxies": [proxy.model_dump() for proxy in self._views.proxies()]}
-
-        async def config(body: Document) -> Document:
-            try:
-                return {"config": self._views.proxy_config(str(body["namespace"]), str(body["name"]))}
-            except NotFoundError:
-                return {"config": None}
-
         async def edges(_body: Document) -> Document:
             return {"edges": [edge.model_dump() for edge in self._views.edges()]}
 
@@ -164,4 +156,4 @@ class Everywhere:
             reports = {name: asdict(report) for name, report in self._machines.reports.all().items()}
             return {"heard": {name: self._machines.edges.heard(name) for name in reports}, "reports": reports}
 
-        return {"Proxies": proxies, "Config": config, "Edges": edges, "Machines": machines}
+        return {**self._connected.methods(), "Edges": edges, "Machines": machines}

@@ -32,4 +32,4 @@ def rate_limits(settings: ControlSettings, snapshot: Callable[[], Snapshot], tru
     """What answers machines; raises RefusedError if the counters are to be where they cannot be."""
     store = settings.rate_limit_store
     counter = counting.in_redis(store, f"plait:{trust_domain}") if store else counting.in_memory()
-    return RateLimits(ServedLimits(snapshot), counter, trust_domain)
+    return RateLimits(ServedLimits(snapshot), counter)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from plait.ads.connections import Connections, RefusedResource
 from plait.ads.peer_service import Method
 from plait.api.shapes import list_at, map_at
-from plait.controlplane.cluster import Cluster
+from plait.controlplane.asking import Others
 from plait.controlplane.objects import Objects
 from plait.controlplane.publisher import Publisher, parse_proxy
 from plait.controlplane.statuses import merged_conditions
@@ -33,13 +33,13 @@ _ASKED_WITHIN: Final = 1.0
 class Refusals:
     """Follows the proxies' refusals and writes them to the objects that caused them."""
 
-    def __init__(self, objects: Objects, publisher: Publisher, cluster: Cluster | None = None) -> None:
-        """`cluster`: the other controls, if there can be any; the one that leads writes for all."""
+    def __init__(self, objects: Objects, publisher: Publisher, others: Others | None = None) -> None:
+        """`others`: further processes that serve streams, if there can be any; the one that leads writes for all."""
         self._objects = objects
         self._publisher = publisher
-        self._cluster = cluster
+        self._others = others
         self._moved = asyncio.Event()
-        self._told: dict[ObjectKey, str] | None = {} if cluster is None else None
+        self._told: dict[ObjectKey, str] | None = {} if others is None else None
 
     def note(self, _proxy: str) -> None:
         """A proxy's state changed."""
@@ -49,7 +49,7 @@ class Refusals:
         """Keep the conditions current, for ever."""
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(None if self._cluster is None else _ASK_EVERY):
+                async with asyncio.timeout(None if self._others is None else _ASK_EVERY):
                     await self._moved.wait()
             await asyncio.sleep(_QUIET)
             self._moved.clear()
@@ -65,13 +65,13 @@ class Refusals:
         return {"Refusals": refusals}
 
     async def _keep_current(self, connections: Connections) -> None:
-        if self._cluster is not None and not self._cluster.leads:
+        if self._others is not None and not self._others.leads:
             self._told = None
             return
         if self._told is None:
             self._told = await self._written()
         found = self._here(connections)
-        for answer in await self._cluster.ask("Refusals", {}, _ASKED_WITHIN) if self._cluster is not None else ():
+        for answer in await self._others.ask("Refusals", {}, _ASKED_WITHIN) if self._others is not None else ():
             for group, kind, namespace, name, message in answer["refusals"]:
                 key = ObjectKey(group=group, kind=kind, namespace=namespace, name=name)
                 found.setdefault(key, []).append(message)

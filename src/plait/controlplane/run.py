@@ -6,18 +6,14 @@ import logging
 import signal
 import sys
 
-import grpc
 import uvloop
 
-from plait.ads.node_service import handler as node_handler
-from plait.ads.peer_service import handler as peer_handler
-from plait.ads.transport import GrpcServer, TlsIdentity, server_credentials
 from plait.aio import readiness
 from plait.aio.supervise import supervise
 from plait.api.app import create_app
 from plait.api.backend import Backend
 from plait.api.server import ApiServer
-from plait.controlplane import backup
+from plait.controlplane import backup, uplinks
 from plait.controlplane.ca_routes import add_ca_routes
 from plait.controlplane.cluster import Cluster, joining
 from plait.controlplane.everywhere import Everywhere
@@ -33,6 +29,7 @@ from plait.controlplane.seed import seed
 from plait.controlplane.settings import ControlSettings
 from plait.controlplane.state import StateDirectory
 from plait.controlplane.views import Views
+from plait.controlplane.workers import Workers
 from plait.errors import PlaitError, RefusedError
 from plait.identity.authority import CertificateAuthority, open_authority
 from plait.store.sqlite import SqliteStore
@@ -46,6 +43,10 @@ async def serve(settings: ControlSettings) -> None:
     state = StateDirectory(settings.state_dir.absolute())
     state.prepare()
     cluster = joining(settings, state)
+    if cluster is not None and settings.workers:
+        raise RefusedError(
+            "--workers is for a control that has its store for itself", "start another control on the same etcd instead"
+        )
     try:
         if cluster is not None:
             await cluster.take()
@@ -61,7 +62,8 @@ async def _serve(settings: ControlSettings, state: StateDirectory, cluster: Clus
         mesh, authority = _settled(state, settings)
     store: KeptStore = await cluster.open(authority) if cluster else SqliteStore.open(state.database)
     backup.sweep(state)
-    control = Control(state, store, authority, mesh, leaf_life=settings.leaf_ttl, cluster=cluster)
+    others = cluster or (Workers(state, settings.workers) if settings.workers else None)
+    control = Control(state, store, authority, mesh, leaf_life=settings.leaf_ttl, others=others)
     control.admission.takes_envoy_filters = settings.allow_envoy_filter
     await seed(store, control.admission.finish, strict=not settings.permissive)
     await control.reconciler.start()
@@ -77,20 +79,23 @@ async def _serve(settings: ControlSettings, state: StateDirectory, cluster: Clus
     )
     everywhere = Everywhere(views, control.machines, control.ask)
     limits = rate_limits(settings, lambda: control.publisher.snapshot, control.mesh.trust_domain)
-    grpc_servers = await _serve_ads(control, everywhere, outside, limits.handler())
     try:
-        if cluster is not None:
-            host = outside[0] if outside else LOOPBACK
-            if outside is None:
-                log.warning("other controls reach this one on this machine only: add --listen ADDRESS")
-            address = f"{host}:{control.access.ads_port}"
-            await cluster.attend(address, lambda: tls_identity(control), control.connections.send_away)
-        await _serve_api(control, views, everywhere, outside)
+        async with uplinks.served(control, everywhere, limits, outside):
+            if cluster is not None:
+                await _attend(control, cluster, outside)
+            await _serve_api(control, views, everywhere, outside)
     finally:
-        for server in grpc_servers:
-            await server.close(0.2)
         if cluster is None:
             await store.close()
+
+
+async def _attend(control: Control, cluster: Cluster, outside: tuple[str, int] | None) -> None:
+    """Let the other controls know of this one."""
+    host = outside[0] if outside else LOOPBACK
+    if outside is None:
+        log.warning("other controls reach this one on this machine only: add --listen ADDRESS")
+    address = f"{host}:{control.access.ads_port}"
+    await cluster.attend(address, lambda: uplinks.identity(control), control.connections.send_away)
 
 
 def _settled(state: StateDirectory, settings: ControlSettings) -> tuple[Mesh, CertificateAuthority]:
@@ -99,53 +104,6 @@ def _settled(state: StateDirectory, settings: ControlSettings) -> tuple[Mesh, Ce
     given = (settings.ca_cert, settings.ca_key) if settings.ca_cert and settings.ca_key else None
     state.owner_token()
     return mesh, open_authority(state.authority, mesh.trust_domain, given=given)
-
-
-async def _serve_ads(
-    control: Control, everywhere: Everywhere, outside: tuple[str, int] | None, limits: grpc.GenericRpcHandler
-) -> list[GrpcServer]:
-    """Start ADS on loopback and on the address given; its port is remembered."""
-
-    def credentials() -> grpc.ServerCredentials:
-        """New ones for each listener: they tell what changed since that listener asked last."""
-        return server_credentials(lambda: tls_identity(control))
-
-    domain = control.mesh.trust_domain
-    asked = {
-        **control.holders.methods(),
-        **everywhere.methods(),
-        **control.machines.rotations.methods(),
-        **control.refusals.methods(control.connections),
-        **(control.cluster.methods() if control.cluster is not None else {}),
-    }
-    handlers = [
-        control.connections.service.handler(),
-        node_handler(control.machines, domain),
-        peer_handler(asked, domain),
-        limits,
-    ]
-    local = GrpcServer(handlers)
-    remembered = outside[1] + 1 if outside and outside[1] else control.state.remembered_port("ads")
-    try:
-        port = await local.listen(f"{LOOPBACK}:{remembered}", credentials())
-    except RefusedError:
-        if not remembered or (outside and outside[1]):
-            raise
-        port = await local.listen(f"{LOOPBACK}:0", credentials())
-    control.state.remember_port("ads", port)
-    control.access.ads_port = port
-    servers = [local]
-    if outside and outside[0] not in (LOOPBACK, "localhost"):
-        server = GrpcServer(handlers)
-        await server.listen(f"{outside[0]}:{port}", credentials())
-        servers.append(server)
-    return servers
-
-
-def tls_identity(control: Control) -> TlsIdentity:
-    """What the ADS servers show now. gRPC asks from a thread of its own, so the certificate is looked at once."""
-    current = control.certificates.current
-    return TlsIdentity(chain=current.chain, key=current.key, roots=control.authority.bundle)
 
 
 async def _serve_api(control: Control, views: Views, everywhere: Everywhere, outside: tuple[str, int] | None) -> None:

@@ -50,6 +50,9 @@ class ControlSettings(BaseSettings):
     leaf_ttl: Annotated[timedelta, BeforeValidator(_leaf_life)] = Field(
         default=LEAF_LIFE, description="how long workloads' certificates live; they are renewed before half of it"
     )
+    workers: int = Field(
+        default=0, ge=0, le=64, description="processes that serve machines behind one port (0: control does it itself)"
+    )
     store: str = Field(
         default="",
         description="etcd://HOST:PORT[,HOST:PORT...]: share this store with other controls (default: SQLite)",

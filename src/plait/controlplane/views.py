@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from plait import __version__
-from plait.ads.connections import Connections, ProxyState
+from plait.ads.connections import Connections
 from plait.api import schemas
 from plait.api.shapes import list_at, map_at
 from plait.api.status_answers import (
@@ -15,19 +15,15 @@ from plait.api.status_answers import (
     CaptureStatus,
     MetricsStatus,
     NodeStatus,
-    ProxyCounts,
 )
-from plait.controlplane.inbound_views import inbound_view
+from plait.controlplane.connected import ConnectedProxies, counts
 from plait.controlplane.machines import LOCAL, Machines
 from plait.controlplane.objects import Objects
-from plait.controlplane.proxy_views import config_view, type_name
-from plait.controlplane.publisher import Publisher, parse_proxy
+from plait.controlplane.publisher import Publisher
 from plait.controlplane.state import Endpoints
 from plait.controlplane.why_sources import Locate
 from plait.controlplane.workload_views import workload_view
-from plait.errors import NotFoundError
 from plait.model.ids import ObjectName
-from plait.model.services import WorkloadKind
 
 HEARD_WITHIN: Final = 10.0
 """Seconds after which a machine that does not report counts as disconnected."""
@@ -52,11 +48,10 @@ class Views:
         locate: Locate,
     ) -> None:
         self._publisher = publisher
-        self._connections = connections
         self._machines = machines
         self._objects = objects
         self._trust_domain = trust_domain
-        self._locate = locate
+        self.connected = ConnectedProxies(publisher, connections, locate)
         self.endpoints: Endpoints | None = None
 
     async def workloads(self) -> Sequence[schemas.Workload]:
@@ -74,42 +69,6 @@ class Views:
         hosts = snapshot.serving.get(ObjectName(namespace=metadata["namespace"], name=metadata["name"]), ())
         return [str(service.name) for host in hosts if (service := snapshot.services.get(host)) is not None]
 
-    def proxies(self) -> Sequence[schemas.Proxy]:
-        """All proxies of workloads that exist."""
-        snapshot = self._publisher.snapshot
-        return [
-            self._proxy(state) for state in self._connections.states() if parse_proxy(state.proxy) in snapshot.workloads
-        ]
-
-    def _proxy(self, state: ProxyState) -> schemas.Proxy:
-        name = parse_proxy(state.proxy)
-        workload = self._publisher.snapshot.workloads[name]
-        held = self._publisher.held_by(state.proxy)
-        refused = tuple(
-            schemas.RefusedResource(type=type_name(item.type_url), resource=item.name, message=item.message)
-            for item in state.refused
-        )
-        return schemas.Proxy(
-            name=name.name,
-            namespace=name.namespace,
-            node=state.node,
-            kind="gateway" if workload.kind is WorkloadKind.GATEWAY else "sidecar",
-            connected=state.connected,
-            synced=state.synced,
-            refused=refused,
-            since=state.since,
-            resources=sum(map(len, held.types.values())) if held else 0,
-        )
-
-    def proxy_config(self, namespace: str, name: str) -> Mapping[str, Any]:
-        """What a connected proxy was sent."""
-        held = self._publisher.held_by(f"{namespace}/{name}")
-        if held is None:
-            raise NotFoundError(f"no proxy {namespace}/{name} is connected", "see `plait proxy list`")
-        view = self._publisher.view_held(f"{namespace}/{name}")
-        inbound = inbound_view(view, self._locate) if view is not None else []
-        return {"inbound": inbound, **config_view(held)}
-
     def edges(self) -> Sequence[schemas.Edge]:
         """Traffic between workloads over the last window."""
         return self._machines.edges.rates(self._caller)
@@ -122,12 +81,8 @@ class Views:
     def gauges(self) -> Mapping[str, float]:
         """Control's own figures, for Prometheus."""
         snapshot = self._publisher.snapshot
-        states = self._connections.states()
-        counts = _counts([state for state in states if parse_proxy(state.proxy) in snapshot.workloads])
         return {
-            "proxies_connected": counts.ready,
-            "proxies_synced": counts.synced,
-            "proxies_refusing": counts.refused,
+            **self.connected.gauges(),
             "services": len(snapshot.services),
             "workloads": len(snapshot.workloads),
         }
@@ -156,7 +111,7 @@ class Views:
             metrics=MetricsStatus(url=endpoints.metrics_url) if endpoints else MetricsStatus(),
             node=here,
             nodes=nodes,
-            proxies=_counts(proxies),
+            proxies=counts(proxies),
             capture=_capture(),
             problems=tuple(_problems(nodes, proxies)),
         )
@@ -175,14 +130,6 @@ class Views:
             connected=time.time() - last < HEARD_WITHIN,
             cidr=str(map_at(item, "spec").get("podCIDR", "")),
         )
-
-
-def _counts(proxies: Sequence[schemas.Proxy] | Sequence[ProxyState]) -> ProxyCounts:
-    return ProxyCounts(
-        ready=sum(proxy.connected for proxy in proxies),
-        synced=sum(proxy.connected and proxy.synced for proxy in proxies),
-        refused=sum(bool(proxy.refused) for proxy in proxies),
-    )
 
 
 def _problems(nodes: Sequence[NodeStatus], proxies: Sequence[schemas.Proxy]) -> list[str]:

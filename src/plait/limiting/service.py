@@ -6,6 +6,7 @@ for others a request passes and is not counted, as it does for a limit that is t
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, Protocol
 
 import grpc
@@ -13,9 +14,10 @@ from envoy.extensions.common.ratelimit.v3 import ratelimit_pb2
 from envoy.service.ratelimit.v3 import rls_pb2
 
 from plait.ads.forwarding import RATE_LIMITS
-from plait.ads.server import Context, peer_of
+from plait.ads.node_service import Caller, refuse
+from plait.ads.server import Context
 from plait.envoy import names, proto
-from plait.identity.spiffe import parse_node
+from plait.errors import ForbiddenError
 from plait.limiting.counting import Taken
 from plait.model.protection import CountedBy, SharedLimit
 
@@ -39,17 +41,16 @@ class Counter(Protocol):
 class RateLimits:
     """Answers what machines ask; `limits_of` are the limits of the services that a machine serves."""
 
-    def __init__(self, limits_of: Callable[[str], Limits], counter: Counter, trust_domain: str) -> None:
+    def __init__(self, limits_of: Callable[[str], Limits], counter: Counter) -> None:
         self._limits_of = limits_of
         self._counter = counter
-        self._trust_domain = trust_domain
         self._problem = ""
         self.asked = {"passed": 0, "limited": 0, "failed": 0}
 
-    def handler(self) -> grpc.GenericRpcHandler:
-        """The service, to be added to a gRPC server on mutual TLS."""
+    def handler(self, caller: Caller) -> grpc.GenericRpcHandler:
+        """The service, to be added to a gRPC server; `caller` tells which machine asks."""
         method = grpc.unary_unary_rpc_method_handler(
-            self._serve,
+            partial(self._serve, caller),
             request_deserializer=rls_pb2.RateLimitRequest.FromString,
             response_serializer=Response.SerializeToString,
         )
@@ -73,12 +74,11 @@ class RateLimits:
         self.asked["passed" if answer.overall_code == Response.OK else "limited"] += 1
         return answer
 
-    async def _serve(self, request: rls_pb2.RateLimitRequest, context: Context) -> Response:
-        machine = parse_node(peer_of(context).spiffe_id, self._trust_domain)
-        if machine is None:
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only a machine of the mesh may ask")
+    async def _serve(self, caller: Caller, request: rls_pb2.RateLimitRequest, context: Context) -> Response:
         try:
-            answer = await self.answer(machine, request)
+            answer = await self.answer(caller(context), request)
+        except ForbiddenError as refusal:
+            await refuse(context, refusal)
         except ConnectionError as error:
             self.asked["failed"] += 1
             self._note(str(error))

@@ -1,8 +1,9 @@
 """The app behind the conformance Services: it answers with what it was asked, so that a case can check it.
 
-usage: python -m conformance.echo NAME FOLDER      (FOLDER holds cert.pem and key.pem for the TLS port)
+usage: python -m conformance.echo NAME FOLDER      (FOLDER holds cert.pem, key.pem and ca.pem for the TLS ports)
 
-Ports: 8080 HTTP/1.1, HTTP/2 without TLS and WebSocket, 8081 the same (declared h2c), 8443 HTTPS, 9090 TCP (a line is
+Ports: 8080 HTTP/1.1, HTTP/2 without TLS and WebSocket, 8081 the same (declared h2c), 8443 HTTPS, 8444 HTTPS for callers
+that prove themselves by a certificate that ca.pem signed, 9090 TCP (a line is
 answered with NAME and the line), 7070 gRPC (any method is answered with JSON). `?delay=SECONDS` waits, `?status=CODE`
 answers that, `?fail=N&key=K` answers 500 to the first N calls of that key; `x-echo-set-header: NAME:VALUE` sets a
 header of the answer.
@@ -10,6 +11,7 @@ header of the answer.
 
 import asyncio
 import json
+import ssl
 import sys
 import urllib.parse
 from collections import Counter
@@ -24,6 +26,7 @@ from hypercorn.config import Config
 HTTP: Final = 8080
 H2C: Final = 8081
 HTTPS: Final = 8443
+MUTUAL: Final = 8444
 TCP: Final = 9090
 GRPC: Final = 7070
 
@@ -125,19 +128,26 @@ async def _line(name: str, reader: asyncio.StreamReader, writer: asyncio.StreamW
     writer.close()
 
 
-async def _serve(name: str, folder: Path) -> None:
+def _secure(port: int, folder: Path) -> Config:
     config = Config()
-    config.bind = [f"0.0.0.0:{HTTPS}"]
-    config.insecure_bind = [f"0.0.0.0:{HTTP}", f"0.0.0.0:{H2C}"]
+    config.bind = [f"0.0.0.0:{port}"]
     config.certfile, config.keyfile = str(folder / "cert.pem"), str(folder / "key.pem")
     config.alpn_protocols = ["h2", "http/1.1"]
     config.include_server_header = False
+    return config
+
+
+async def _serve(name: str, folder: Path) -> None:
+    usual, mutual = _secure(HTTPS, folder), _secure(MUTUAL, folder)
+    usual.insecure_bind = [f"0.0.0.0:{HTTP}", f"0.0.0.0:{H2C}"]
+    mutual.ca_certs, mutual.verify_mode = str(folder / "ca.pem"), ssl.CERT_REQUIRED
     await asyncio.start_server(lambda reader, writer: _line(name, reader, writer), "0.0.0.0", TCP)
     server = grpc.server(futures.ThreadPoolExecutor(8))
     server.add_generic_rpc_handlers((Calls(name),))
     server.add_insecure_port(f"0.0.0.0:{GRPC}")
     server.start()
-    await serve(Echo(name), config)
+    app = Echo(name)
+    await asyncio.gather(serve(app, usual), serve(app, mutual))
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ APP: Final = {
     "http": echo.HTTP,
     "h2c": echo.H2C,
     "https": echo.HTTPS,
+    "mutual": echo.MUTUAL,
     "tcp": echo.TCP,
     "grpc": echo.GRPC,
 }
@@ -150,12 +151,13 @@ def _credentials(folder: Path, authority: Authority) -> None:
     certificate, key = authority.leaf(*NAMES, "spiffe://conformance/backend")
     (folder / "cert.pem").write_text(certificate)
     (folder / "key.pem").write_text(key)
+    (folder / "ca.pem").write_text(authority.pem)
     for path in (folder, *folder.iterdir()):
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _workload(name: str, folder: Path) -> Mapping[str, Any]:
-    protocols = {"http": "http", "h2c": "http2", "https": "tls", "tcp": "tcp", "grpc": "grpc"}
+    protocols = {"http": "http", "h2c": "http2", "https": "tls", "mutual": "tls", "tcp": "tcp", "grpc": "grpc"}
     return {
         "name": name,
         "namespace": BACKENDS[name],

@@ -7,8 +7,8 @@
 
 The goldens of the case `http-service` are complete; in the others, what is equal there is only marked so.
 
-`expect` has any of: chain, scope, route, clusters, endpoints, status, location, path, authority, rule (that denied or
-allowed), denied, reason (a part of it), miss (a part of the nearest miss). Goldens are rewritten by `make golden`.
+`expect` has any of asks, chain, scope, route, clusters, endpoints, status, location, path, authority, rule (that denied
+or allowed), denied, reason (a part of it), miss (a part of the nearest miss). Goldens are rewritten by `make golden`.
 """
 
 import json
@@ -143,6 +143,7 @@ def difference(outcome: Outcome, expected: Mapping[str, Any]) -> dict[str, tuple
         "path": outcome.action.path,
         "authority": outcome.action.authority,
         "mirrors": dict(outcome.action.mirrors),
+        "asks": outcome.action.asks,
         "timeout": outcome.action.timeout,
         "per_try_timeout": outcome.action.per_try_timeout,
         "retries": outcome.action.retries,

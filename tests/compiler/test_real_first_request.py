@@ -19,6 +19,7 @@ import pytest
 from plait.compiler.scopes import scope_entries
 from plait.envoy import names, types
 from plait.envoy.resource_set import ResourceSet
+from plait.model.authorizer import Authorizer, Question
 from plait.model.cors import Cors
 from plait.model.faults import Fault, FaultAbort, FaultDelay
 from plait.model.security import Action
@@ -64,7 +65,8 @@ def app() -> Iterator[live.App]:
 def made(app: live.App, port: int, rule: Rule, *servers: ServerPort) -> ResourceSet:
     """What the proxy holds when it has the routes."""
     cluster = replace(b.cluster("web", secure=False), servers=servers)
-    view = b.view("client", b.frontend("web", port, rule, address=ADDRESS), cluster)
+    nobody = b.cluster("nobody", secure=False)
+    view = b.view("client", b.frontend("web", port, rule, address=ADDRESS), cluster, nobody)
     return loopback.client(replace(view, outbound_port=port), {"web": b.endpoint("127.0.0.1", app.port)})
 
 
@@ -163,6 +165,18 @@ def test_a_rule_without_backends_answers(app: live.App) -> None:
     answers = first(app, b.rule("broken"))
 
     assert [answer.status for answer in answers] == [500] * len(REQUESTS)
+
+
+def test_an_authorizer_is_asked(app: live.App) -> None:
+    """Where it does not answer nobody is let in; where it allows, bodies arrive whole."""
+    nobody = Authorizer(cluster=b.key("nobody"), question=Question())
+    answers = first(app, replace(WEB, authorizer=nobody))
+    assert [(answer.status, answer.app) for answer in answers] == [(503, "")] * len(REQUESTS)
+
+    for body, sent in ((0, REQUESTS), (10_000_000, REQUESTS[:3])):
+        allowing = Authorizer(cluster=b.key("web"), question=Question(body=body))
+        answers = first(app, replace(WEB, authorizer=allowing), sent=sent)
+        assert [answer.seen["received"] for answer in answers] == [len(item.body) for item in sent]
 
 
 def test_a_grpc_call_is_aborted(app: live.App) -> None:

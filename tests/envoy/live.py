@@ -118,6 +118,7 @@ def request(
     method: str = "GET",
     authority: str = "app",
     headers: Sequence[tuple[str, str]] = (),
+    body: bytes = b"",
     tls: ssl.SSLContext | None = None,
     server_name: str = "mesh.plait.dev",
 ) -> Answer:
@@ -128,13 +129,14 @@ def request(
             stream = stack.enter_context(tls.wrap_socket(stream, server_hostname=server_name))
         lines = [f"{method} {path} HTTP/1.1", f"Host: {authority}", "Connection: close"]
         lines += [f"{name}: {value}" for name, value in headers]
-        stream.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        lines += [f"Content-Length: {len(body)}"] if body else []
+        stream.sendall(("\r\n".join(lines) + "\r\n\r\n").encode() + body)
         response = stack.enter_context(contextlib.closing(http.client.HTTPResponse(stream, method=method)))
         response.begin()
-        body = response.read()
+        answered = response.read()
         pairs = tuple(response.getheaders())
     from_app = any(name.lower() == "x-app" for name, _ in pairs)
-    return Answer(response.status, pairs, body, json.loads(body) if from_app else {})
+    return Answer(response.status, pairs, answered, json.loads(answered) if from_app else {})
 
 
 class App:

@@ -20,7 +20,7 @@ from envoy.extensions.filters.listener.proxy_protocol.v3 import proxy_protocol_p
 from plait.compiler import denials, http, inbound_http, metrics, routes, targets, tls, tunnels
 from plait.compiler import gateway_connections as connections
 from plait.compiler.connections import tls_inspector
-from plait.compiler.policies import authorization, cors, faults, protection, sessions
+from plait.compiler.policies import authorization, authorizers, cors, faults, protection, sessions
 from plait.compiler.targets import Targets
 from plait.envoy import names, proto
 from plait.model.gateways import GatewayListener
@@ -107,8 +107,9 @@ def _requests(view: View, routes_name: str, items: Sequence[GatewayListener]) ->
     http.routes_by_name(message, routes_name)
     message.local_reply_config.mappers.append(denials.by_caller(str(view.identity)))
     message.local_reply_config.mappers.extend(protection.by_caller())
-    rest = (*inbound_http.filters(), targets.refusing_filter(), sessions.filter_of_routes(), faults.filter_of_routes())
-    return http.network_filter(http.add_filters(message, [cors.filter_of_routes(), *rest]))
+    asking = cors.filter_of_routes(), *inbound_http.filters(), targets.refusing_filter(), authorizers.filter_of_routes()
+    rest = sessions.filter_of_routes(), faults.filter_of_routes()
+    return http.network_filter(http.add_filters(message, [*asking, *rest]))
 
 
 def route_configurations(view: View, clusters: Targets) -> Iterator[route_pb2.RouteConfiguration]:

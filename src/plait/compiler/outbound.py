@@ -28,7 +28,7 @@ from envoy.extensions.http.early_header_mutation.header_mutation.v3 import heade
 
 from plait.compiler import connections, denials, destinations, dynamic, http, metrics, targets, tcp
 from plait.compiler.filters import HttpFilter, http_filter
-from plait.compiler.policies import cors, faults, protection, sessions
+from plait.compiler.policies import authorizers, cors, faults, protection, sessions
 from plait.envoy import names, proto
 from plait.model.services import Capture
 from plait.model.view import OutboundFrontend, View
@@ -165,7 +165,8 @@ def _by_scope(view: View, message: http.Manager, key_header: str) -> listener_co
 
 def _of_routes() -> tuple[HttpFilter, ...]:
     """Filters that do what routes ask of them."""
-    return cors.filter_of_routes(), targets.refusing_filter(), sessions.filter_of_routes(), faults.filter_of_routes()
+    before = cors.filter_of_routes(), targets.refusing_filter(), authorizers.filter_of_routes()
+    return *before, sessions.filter_of_routes(), faults.filter_of_routes()
 
 
 def _destination_header() -> extension_pb2.TypedExtensionConfig:

@@ -13,7 +13,7 @@ from envoy.config.route.v3 import route_components_pb2, route_pb2
 from plait.compiler import provenance, shares, tunnels
 from plait.compiler.actions import answer
 from plait.compiler.matches import route_match, share_of
-from plait.compiler.policies import cors, headers, sessions
+from plait.compiler.policies import authorizers, cors, headers, sessions
 from plait.compiler.targets import Targets
 from plait.envoy import names, proto
 from plait.model.traffic import Destination, Rule
@@ -25,12 +25,15 @@ _DEFAULT_BODY: Final = 4096
 
 def route(rule: Rule, clusters: Targets, port: int) -> route_components_pb2.Route:
     """One rule as a route of a frontend at that port."""
+    if rule.authorizer and rule.authorizer.cluster not in clusters:  # a stale reference must not let anybody in
+        rule = Rule(name=rule.name, match=rule.match, status=500, origin=rule.origin)
     message = route_components_pb2.Route(name=rule.name, match=route_match(rule.match))
     if rule.origin:
         message.metadata.CopyFrom(provenance.metadata(rule.origin, rule.name))
     headers.on_route(message, request=rule.request_headers, response=rule.response_headers)
     answer(message, rule, clusters, port)
     cors.on_route(message, rule.cors)
+    authorizers.on_route(message, rule.authorizer, clusters)
     sessions.on_route(message, rule.session)
     return message
 

@@ -49,6 +49,8 @@ def tell_route(outcome: Outcome, story: Story, rule: schemas.Source | None) -> N
     for weight, action in outcome.action.chances:
         part = weight / sum(share for share, _ in outcome.action.chances)
         story.tell("share", f"{100 * part:.3g} %: {_treats(action)}")
+    if outcome.action.asks:
+        story.tell("authorizer", f"{outcome.action.asks} is asked first, and what it does not allow ends there")
     faults = _faults(outcome)
     if faults:
         story.tell("fault", f"on purpose, {' and '.join(faults)}")

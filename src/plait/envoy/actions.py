@@ -9,7 +9,7 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
-from plait.envoy import faults, names, proto
+from plait.envoy import authorizers, faults, names, proto
 from plait.envoy.strings import Headers, header, split_path, substitute
 
 Pairs = tuple[tuple[str, str], ...]
@@ -51,6 +51,8 @@ class Action:
     body: str = ""
     delay: tuple[float, float] = (0, 0)
     """Seconds that a request waits on purpose, and the share (of 1) of requests that do."""
+    asks: str = ""
+    """The cluster that must allow a request first."""
     chances: tuple[tuple[int, "Action"], ...] = ()
     """What is done by chance, with its weight, where it is not the same for all requests; this is the first then."""
     abort: tuple[int, float] = (0, 0)
@@ -93,7 +95,7 @@ def addresses(assignment: endpoint_pb2.ClusterLoadAssignment) -> tuple[str, ...]
 def of(route: route_components_pb2.Route, authority: str, headers: Headers) -> Action:
     """What a route does with a request."""
     delay, abort = faults.of(route)
-    return replace(_of(route, authority, headers), delay=delay, abort=abort)
+    return replace(_of(route, authority, headers), delay=delay, abort=abort, asks=authorizers.of(route))
 
 
 def _of(route: route_components_pb2.Route, authority: str, headers: Headers) -> Action:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from plait.model.authorizer import Authorizer
 from plait.model.cors import Cors
 from plait.model.faults import Fault
 from plait.model.ids import ClusterKey, ObjectName, Origin
@@ -175,7 +176,7 @@ class Rule:
     `body` goes with `status`; None is a sentence of our own for errors. `hostnames` (gateways only) are the hosts it
     applies to, empty for all. `timeout` is the whole request's, `backend_timeout` one try's, `grpc_timeout` the most
     that a caller's own `grpc-timeout` may ask for, in seconds; None is unset, 0 is unlimited.
-    `callers` is decided before a proxy gets the rule.
+    `callers` is decided before a proxy gets the rule. Its `authorizer` must allow a request.
     """
 
     name: str
@@ -194,6 +195,7 @@ class Rule:
     grpc_timeout: float | None = None
     retry: Retry | None = None
     cors: Cors | None = None
+    authorizer: Authorizer | None = None
     session: SessionPersistence | None = None
     hostnames: tuple[str, ...] = ()
     callers: Callers = Callers()
@@ -201,10 +203,12 @@ class Rule:
 
     @property
     def clusters(self) -> Iterator[ClusterKey]:
-        """Every cluster that its requests, or copies of them, may reach."""
+        """Every cluster that its requests, copies of them, or questions about them may reach."""
         for destination in self.destinations:
             yield from destination.clusters
         yield from (mirror.cluster for mirror in self.mirrors)
+        if self.authorizer is not None:
+            yield self.authorizer.cluster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from plait.model.authorizer import Question
 from plait.model.cors import Cors
 from plait.model.ids import ObjectName, Origin
 from plait.model.traffic import HeaderChange, Redirect, Rewrite, Rule
@@ -79,12 +80,21 @@ class BackendRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredAuthorizer:
+    """Who is asked whether a request is allowed, and how."""
+
+    backend: BackendRef
+    question: Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredRule:
     """One rule of a route: one `Rule` a match, without destinations and mirrors, and the references to resolve."""
 
     matches: tuple[Rule, ...]
     backends: tuple[BackendRef, ...]
     mirrors: tuple[BackendRef, ...]
+    authorizer: DeclaredAuthorizer | None = None
     name: str = ""
     """Its name, or its place in the route."""
     origin: Origin | None = None
@@ -97,11 +107,13 @@ class DeclaredRule:
 
     @property
     def references(self) -> Iterator[BackendRef]:
-        """Everything that requests of the rule, or copies of them, are sent to."""
+        """Everything that requests of the rule, copies of them, and questions about them are sent to."""
         yield from self.backends
         yield from self.mirrors
         for backend in self.backends:
             yield from backend.mirrors
+        if self.authorizer is not None:
+            yield self.authorizer.backend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

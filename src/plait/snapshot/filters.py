@@ -32,14 +32,25 @@ class Filters:
     mirrors: tuple[tuple[int, api.HTTPRequestMirrorFilter], ...] = ()
     """Each with its index in the list."""
     cors: Cors | None = None
+    authorizer: tuple[int, api.HTTPExternalAuthFilter] | None = None
+    """With its index in the list."""
     unsupported: tuple[str, ...] = ()
 
 
 def declared_filters(filters: Sequence[api.HTTPRouteFilter]) -> Filters:
-    """What the filters of a rule or of a backend do."""
+    """What the filters of a rule do."""
     result = Filters()
     for index, item in enumerate(filters):
         result = _STEPS.get(item.type, _unsupported)(result, index, item)
+    return result
+
+
+def backend_filters(filters: Sequence[api.HTTPRouteFilter]) -> Filters:
+    """What the filters of a backend do."""
+    result = Filters()
+    for index, item in enumerate(filters):
+        step = _unsupported if item.type in _OF_RULES else _STEPS.get(item.type, _unsupported)
+        result = step(result, index, item)
     return result
 
 
@@ -154,6 +165,13 @@ def _origin(origin: str) -> StringMatch:
     return StringMatch(matching=Matching.REGEX, value=re.escape(origin).replace(r"\*", "[^/:]+"))
 
 
+def _authorizer(result: Filters, index: int, item: api.HTTPRouteFilter) -> Filters:
+    wanted = item.external_auth
+    if result.authorizer is not None:
+        return _unsupported(result, index, item)
+    return replace(result, authorizer=(index, wanted)) if wanted else result
+
+
 def _unsupported(result: Filters, index: int, item: api.HTTPRouteFilter) -> Filters:
     return replace(result, unsupported=(*result.unsupported, f"filters[{index}] ({item.type})"))
 
@@ -173,4 +191,7 @@ _STEPS: Final[Mapping[str, Callable[[Filters, int, api.HTTPRouteFilter], Filters
     "URLRewrite": _rewrite,
     "RequestMirror": _mirror,
     "CORS": _cors,
+    "ExternalAuth": _authorizer,
 }
+_OF_RULES: Final = frozenset({"ExternalAuth"})
+"""Filters that the standard has for rules only."""

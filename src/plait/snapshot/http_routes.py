@@ -8,9 +8,10 @@ from plait.model.traffic import Matching, NamedMatch, RequestMatch, Retry, Rule,
 from plait.resources.formats import duration_seconds
 from plait.resources.gateway_api import http_route as api
 from plait.resources.parse import Resource
+from plait.snapshot.authorizers import declared_authorizer
 from plait.snapshot.conditions import Problem
 from plait.snapshot.declared_routes import BackendRef, DeclaredRoute, DeclaredRule, RouteKind
-from plait.snapshot.filters import Filters, declared_filters, left_out
+from plait.snapshot.filters import Filters, backend_filters, declared_filters, left_out
 from plait.snapshot.route_references import backend_ref, declared_route, filtered, mirror_ref
 from plait.snapshot.sessions import session_persistence, session_problems
 
@@ -43,6 +44,10 @@ def _rule(resource: Resource, index: int, rule: api.HTTPRouteRule) -> DeclaredRu
         ),
         mirrors=tuple(
             mirror_ref(item, namespace, resource.origin(f"{path}.filters[{at}]")) for at, item in filters.mirrors
+        ),
+        authorizer=filters.authorizer
+        and declared_authorizer(
+            filters.authorizer[1], namespace, resource.origin(f"{path}.filters[{filters.authorizer[0]}]")
         ),
         problems=tuple(_problems(path, rule, filters)),
         dropped=tuple(_dropped(path, rule)),
@@ -129,4 +134,4 @@ def _retry(retry: api.HTTPRouteRetry | None, backend_timeout: float | None) -> R
 
 
 def _backend(ref: api.HTTPBackendRef, namespace: str, origin: Origin) -> BackendRef:
-    return filtered(backend_ref(ref, namespace, origin), declared_filters(ref.filters), namespace)
+    return filtered(backend_ref(ref, namespace, origin), backend_filters(ref.filters), namespace)

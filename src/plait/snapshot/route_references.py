@@ -84,12 +84,15 @@ def mirror_ref(item: HTTPRequestMirrorFilter, namespace: str, origin: Origin | N
         numerator = item.percent
     elif item.fraction is not None:
         numerator, denominator = item.fraction.numerator, item.fraction.denominator
+    return replace(reference_to(ref, namespace, origin), numerator=numerator, denominator=denominator)
+
+
+def reference_to(ref: BackendObjectReference, namespace: str, origin: Origin | None) -> BackendRef:
+    """A backend that gets something else than a share of the rule's traffic."""
     return BackendRef(
         group=ref.group,
         kind=ref.kind,
         name=ObjectName(namespace=ref.namespace or namespace, name=ref.name),
         port=ref.port or 0,
-        numerator=numerator,
-        denominator=denominator,
         origin=origin,
     )

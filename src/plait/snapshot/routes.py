@@ -11,13 +11,14 @@ to (https://gateway-api.sigs.k8s.io/geps/gep-1426/#namespace-boundaries). So a r
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from plait.model.authorizer import Authorizer
 from plait.model.ids import ObjectName
 from plait.model.l4 import L4Destination, L4Rule
 from plait.model.traffic import ClusterKey, Destination, Mirror, Rule
 from plait.snapshot.attach import GATEWAY_GROUP, granted, is_service
 from plait.snapshot.conditions import Problem
-from plait.snapshot.declared import DeclaredGrant, DeclaredService
-from plait.snapshot.declared_routes import BackendRef, DeclaredRoute, DeclaredRule
+from plait.snapshot.declared import DeclaredGrant, DeclaredPort, DeclaredService
+from plait.snapshot.declared_routes import BackendRef, DeclaredAuthorizer, DeclaredRoute, DeclaredRule
 from plait.snapshot.precedence import RankedConnections, RankedRoute
 
 _BROKEN = 500
@@ -88,6 +89,19 @@ class _Resolver:
         self.problems.append(problem)
         return None
 
+    def asked(self, authorizer: DeclaredAuthorizer) -> ClusterKey | None:
+        """The cluster of an authorizer; None notes why it cannot be asked."""
+        ref = authorizer.backend
+        found = self.cluster(ref)
+        service = self.lookup.service(ref.name) if found else None
+        port = service.port(ref.port) if service else None
+        wanted = "gRPC (appProtocol grpc or kubernetes.io/h2c)" if authorizer.question.grpc else "HTTP"
+        if port is None or _speaks(port, grpc=authorizer.question.grpc):
+            return found
+        sentence = f"port {ref.port} of Service {ref.name} does not speak {wanted}, by which it is asked"
+        self.problems.append(self._say(ref, "UnsupportedProtocol", sentence))
+        return None
+
     def _problem(self, ref: BackendRef) -> Problem | None:
         if not is_service(ref.reference):
             kind = f"{ref.group}/{ref.kind}" if ref.group else ref.kind
@@ -125,6 +139,10 @@ class _Resolver:
         return Problem(reason=reason, message=f"{path}{sentence}")
 
 
+def _speaks(port: DeclaredPort, *, grpc: bool) -> bool:
+    return port.takes_requests and (not grpc or (port.protocol is not None and port.protocol.is_http2))
+
+
 def _connections(route: DeclaredRoute, resolver: _Resolver) -> RankedConnections | None:
     if route.kind.of_requests:
         return None
@@ -143,7 +161,22 @@ def _connections(route: DeclaredRoute, resolver: _Resolver) -> RankedConnections
 def _resolve_rule(declared: DeclaredRule, resolver: _Resolver) -> Iterable[Rule]:
     destinations = tuple(_destination(ref, resolver) for ref in declared.backends)
     mirrors = _mirrors(declared.mirrors, resolver)
-    return (_answer(declared, rule, destinations=destinations, mirrors=mirrors) for rule in declared.matches)
+    authorizer = _authorizer(declared.authorizer, resolver) if declared.authorizer else None
+    for rule in declared.matches:
+        if declared.authorizer and authorizer is None:
+            yield _broken(rule)
+        else:
+            yield replace(_answer(declared, rule, destinations=destinations, mirrors=mirrors), authorizer=authorizer)
+
+
+def _authorizer(declared: DeclaredAuthorizer, resolver: _Resolver) -> Authorizer | None:
+    cluster = resolver.asked(declared)
+    return Authorizer(cluster=cluster, question=declared.question) if cluster else None
+
+
+def _broken(rule: Rule) -> Rule:
+    """The rule for requests that cannot be treated as it says."""
+    return Rule(name=rule.name, match=rule.match, status=_BROKEN, origin=rule.origin)
 
 
 def _destination(ref: BackendRef, resolver: _Resolver) -> Destination:
@@ -174,7 +207,7 @@ def _answer(
     declared: DeclaredRule, rule: Rule, *, destinations: tuple[Destination, ...], mirrors: tuple[Mirror, ...]
 ) -> Rule:
     if declared.problems:
-        return Rule(name=rule.name, match=rule.match, status=_BROKEN, origin=rule.origin)
+        return _broken(rule)
     if rule.redirect is not None:
         return rule
     usable = tuple(item for item in destinations if item.cluster is not None)

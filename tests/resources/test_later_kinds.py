@@ -121,6 +121,13 @@ def test_right_objects(made: dict[str, Any]):
     assert findings(made) == []
 
 
+@pytest.mark.parametrize("value", [-1, 2**31, 2**63])
+def test_limits_are_numbers_that_envoy_can_take(value: int):
+    """A limit of connections or requests that is negative, or more than the standard's int32, is refused."""
+    found = findings(destination_rule(connectionPool={"http": {"http2MaxRequests": value}}))
+    assert [path for path, _ in found] == ["spec.trafficPolicy.connectionPool.http.http2MaxRequests"]
+
+
 RULE = "spec.http[0]"
 WRONG: list[tuple[dict[str, Any], str, str]] = [
     (

@@ -125,6 +125,8 @@ def broken_regex(pattern: str, *path: str | int) -> Iterator[Finding]:
 
 Boolean = StrictBool
 Integer = StrictInt
+Count32 = Annotated[int, Field(strict=True, ge=0, le=2147483647)]
+"""A number that the standard declares as int32 and that must not be negative."""
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Unsigned = Annotated[int, Field(strict=True, ge=0, le=4294967295)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]

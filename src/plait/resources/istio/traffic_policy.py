@@ -8,7 +8,7 @@ from pydantic import Field
 from plait.resources.formats import IstioDuration
 from plait.resources.istio.load_balancing import LoadBalancerSettings
 from plait.resources.istio.matches import Names, Percentage, PortSelector
-from plait.resources.schema import Boolean, Finding, Integer, Model, Port, Unsigned, when
+from plait.resources.schema import Boolean, Count32, Finding, Model, Port, Unsigned, when
 
 Share = Annotated[int, Field(strict=True, ge=0, le=100)]
 Code = Annotated[int, Field(strict=True, ge=100, le=599)]
@@ -28,7 +28,7 @@ class TcpKeepalive(Model):
 class TCPSettings(Model):
     """Settings of TCP connections."""
 
-    max_connections: Integer | None = None
+    max_connections: Count32 | None = None
     """Most connections."""
     connect_timeout: IstioDuration | None = None
     """Limit for connecting."""
@@ -52,13 +52,13 @@ class KeepAlive(Model):
 class HTTPSettings(Model):
     """Settings of HTTP connections."""
 
-    http1_max_pending_requests: Integer | None = None
+    http1_max_pending_requests: Count32 | None = None
     """Most requests that wait for a connection (HTTP/1 and HTTP/2)."""
-    http2_max_requests: Integer | None = None
+    http2_max_requests: Count32 | None = None
     """Most requests at once (HTTP/1 and HTTP/2)."""
-    max_requests_per_connection: Integer | None = None
+    max_requests_per_connection: Count32 | None = None
     """Requests after which a connection is closed."""
-    max_retries: Integer | None = None
+    max_retries: Count32 | None = None
     """Most retries at once."""
     idle_timeout: IstioDuration | None = None
     """Idle time after which a connection is closed."""
@@ -66,7 +66,7 @@ class HTTPSettings(Model):
     """Whether HTTP/1 requests go as HTTP/2."""
     use_client_protocol: Boolean = False
     """Whether the caller's protocol is kept."""
-    max_concurrent_streams: Integer | None = None
+    max_concurrent_streams: Count32 | None = None
     """Most requests at once on an HTTP/2 connection."""
     http2_keep_alive: KeepAlive | None = None
     """HTTP/2 pings."""
@@ -84,7 +84,7 @@ class ConnectionPoolSettings(Model):
 class OutlierDetection(Model):
     """Endpoints that fail are left out for a while."""
 
-    consecutive_errors: Integer | None = None
+    consecutive_errors: Count32 | None = None
     """Old form of consecutiveGatewayErrors."""
     split_external_local_origin_errors: Boolean = False
     """Whether failures to connect count apart."""

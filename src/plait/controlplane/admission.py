@@ -1,11 +1,12 @@
 """What the mesh adds to an object before it is stored, and what it refuses there.
 
-Services get a stable address, ServiceEntries without addresses get one for each of their hosts, namespaces get the
-account `default` (see `reconcile`). Addresses are known from the store at start and followed by `observe`.
+Services get a stable address, ServiceEntries without addresses get one for each of their hosts, VirtualServices one for
+each host that may be nobody else's, namespaces get the account `default` (see `reconcile`). Addresses are known from
+the store at start and followed by `observe`.
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from plait.api.lifecycle import complete
@@ -13,9 +14,11 @@ from plait.api.shapes import list_at, map_at
 from plait.controlplane import envoy_filters
 from plait.controlplane.addresses import SERVICE_RANGE, ServiceAddresses, is_service_address
 from plait.resources.violations import Violation
+from plait.snapshot.virtual_hosts import own_hosts
 from plait.store.store import Change, Document
 
 HEADLESS = "None"
+_WITH_HOSTS = ("ServiceEntry", "VirtualService")
 
 
 def claims(document: Document) -> Sequence[str]:
@@ -24,7 +27,7 @@ def claims(document: Document) -> Sequence[str]:
     if kind == "Service":
         address = str(map_at(document, "spec").get("clusterIP", ""))
         return [address] if is_service_address(address) else []
-    if kind == "ServiceEntry":
+    if kind in _WITH_HOSTS:
         return [str(item.get("value", "")) for item in list_at(document, "status", "addresses")]
     if kind == "Node":
         cidr = str(map_at(document, "spec").get("podCIDR", ""))
@@ -59,7 +62,7 @@ class Admission:
 
     def observe(self, change: Change) -> None:
         """Follow which addresses are in use."""
-        if change.key.kind not in ("Service", "ServiceEntry"):
+        if change.key.kind not in ("Service", *_WITH_HOSTS):
             return
         owner = _owner(change.document)
         if change.type == "DELETED":
@@ -81,9 +84,14 @@ class Admission:
             return _encoded(document), ()
         if kind == "Namespace" and group == "":
             return {**document, "status": {"phase": "Active"}}, ()
-        if kind == "ServiceEntry" and group == "networking.istio.io":
+        return self._of_istio(kind, document) if group == "networking.istio.io" else (document, ())
+
+    def _of_istio(self, kind: object, document: Document) -> tuple[Document, Sequence[Violation]]:
+        if kind == "ServiceEntry":
             return self._service_entry(document), ()
-        if kind == "EnvoyFilter" and group == "networking.istio.io" and not self.takes_envoy_filters:
+        if kind == "VirtualService":
+            return self._virtual_service(document), ()
+        if kind == "EnvoyFilter" and not self.takes_envoy_filters:
             return document, tuple(envoy_filters.refusals(document))
         return document, ()
 
@@ -132,6 +140,17 @@ class Admission:
         hosts = [str(host) for host in written]
         if spec.get("addresses") or not hosts:
             return document
+        return self._with_addresses(document, hosts)
+
+    def _virtual_service(self, document: Document) -> Document:
+        spec = map_at(document, "spec")
+        written: list[object] = list(spec.get("hosts") or ())
+        gateways: list[object] = list(spec.get("gateways") or ())
+        hosts = own_hosts(map(str, written), map(str, gateways))
+        return self._with_addresses(document, hosts) if hosts else document
+
+    def _with_addresses(self, document: Document, hosts: Iterable[str]) -> Document:
+        """The document with the address of each host in its status."""
         owner = _owner(document)
         addresses = [{"value": self._addresses.allocate(f"{owner} {host}"), "host": host} for host in hosts]
         return {**document, "status": {**map_at(document, "status"), "addresses": addresses}}

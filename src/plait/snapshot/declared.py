@@ -49,7 +49,7 @@ class FixedEndpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredService:
-    """A Service, or one host of a ServiceEntry (then `name.name` is the host, as a Service's name cannot be)."""
+    """A Service, or one host of a ServiceEntry or VirtualService (`name.name` is then a host, unlike a Service's)."""
 
     name: ObjectName
     host: str
@@ -81,8 +81,13 @@ class DeclaredService:
 
     @property
     def is_entry(self) -> bool:
-        """Whether it comes from a ServiceEntry."""
-        return self.origin.kind == "ServiceEntry"
+        """Whether it is a host of a ServiceEntry, or of a VirtualService only, and no Service."""
+        return self.origin.kind != "Service"
+
+    @property
+    def is_virtual(self) -> bool:
+        """Whether only VirtualServices have its host: it has no endpoints, and nothing can be sent to it."""
+        return self.origin.kind == "VirtualService"
 
     def port(self, number: int) -> DeclaredPort | None:
         """The TCP port of that number; without one, a port of another transport."""

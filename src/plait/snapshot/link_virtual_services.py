@@ -53,7 +53,7 @@ def _included(owners: Mapping[str, DeclaredService], patterns: Iterable[str]) ->
 
 def lookup_of(stage: Stage) -> Lookup:
     """What destinations lead to."""
-    return Lookup(service=stage.tables.services.owners.get, has_subset=stage.tables.destinations.has_subset)
+    return Lookup(service=stage.tables.services.with_endpoints, has_subset=stage.tables.destinations.has_subset)
 
 
 def host_rules(stage: Stage, host: str, port: ServicePort, default: ClusterKey) -> Iterator[HostRules]:

@@ -1,12 +1,16 @@
 """The declared services: by name, by host with the one that owns it, and by what they select."""
 
+from collections.abc import Mapping
+
 from plait.model.ids import ObjectName
 from plait.snapshot.declared import DeclaredEntry, DeclaredService, DeclaredSlice
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.index import References, Selectors, put_value
-from plait.snapshot.services import host_of, owner_of, service_host
+from plait.snapshot.services import host_of, service_host
+from plait.snapshot.virtual_hosts import joined, spelled_as_service
 
 _Source = tuple[str, ObjectName]
+_OF_SERVICES = spelled_as_service("")
 
 
 class ServiceTable:
@@ -15,6 +19,7 @@ class ServiceTable:
     def __init__(self) -> None:
         self.services: dict[ObjectName, DeclaredService] = {}
         self.entries: dict[ObjectName, DeclaredEntry] = {}
+        self.virtual: dict[ObjectName, tuple[DeclaredService, ...]] = {}
         self.slices: dict[ObjectName, DeclaredSlice] = {}
         self.owners: dict[str, DeclaredService] = {}
         self.selectors = Selectors[str]()
@@ -40,9 +45,21 @@ class ServiceTable:
             del self.entries[name]
         else:
             self.entries[name] = declared
+        self._offer_all(("ServiceEntry", name), old, new, dirty)
+
+    def put_virtual(self, name: ObjectName, declared: tuple[DeclaredService, ...], dirty: Dirty) -> None:
+        """Set the hosts that a VirtualService has where nobody else has them; none to remove it."""
+        old = {service.host: service for service in self.virtual.pop(name, ())}
+        if declared:
+            self.virtual[name] = declared
+        self._offer_all(("VirtualService", name), old, {service.host: service for service in declared}, dirty)
+
+    def _offer_all(
+        self, source: _Source, old: Mapping[str, DeclaredService], new: Mapping[str, DeclaredService], dirty: Dirty
+    ) -> None:
         for host in old.keys() | new.keys():
             if old.get(host) != new.get(host):
-                self._offer(("ServiceEntry", name), host, new.get(host), dirty)
+                self._offer(source, host, new.get(host), dirty)
 
     def _offer(self, source: _Source, host: str, declared: DeclaredService | None, dirty: Dirty) -> None:
         candidates = self._candidates.setdefault(host, {})
@@ -69,9 +86,9 @@ class ServiceTable:
 
     def settle(self, dirty: Dirty) -> None:
         """Choose the owners of hosts again, and note what changed by it."""
-        for host in dirty.owners:
+        for host in dirty.owners | {host.removesuffix(_OF_SERVICES) for host in dirty.owners}:
             candidates = self._candidates.get(host, {})
-            former, owner = self.owners.get(host), owner_of(candidates.values())
+            former, owner = self.owners.get(host), self._owner(host)
             dirty.entries.update(name for kind, name in candidates if kind == "ServiceEntry")
             if former == owner:
                 continue
@@ -84,6 +101,18 @@ class ServiceTable:
             dirty.hosts.add(host)
             if former is None or owner is None or _shape(former) != _shape(owner):
                 dirty.shapes.update(item.name for item in (former, owner) if item)
+
+    def _owner(self, host: str) -> DeclaredService | None:
+        """Who has a host; a VirtualService only where no service may be meant by it."""
+        owner = joined(self._candidates.get(host, {}).values())
+        if owner is not None and owner.is_virtual and spelled_as_service(host) in self._candidates:
+            return None
+        return owner
+
+    def with_endpoints(self, host: str) -> DeclaredService | None:
+        """Who has a host, if calls can be sent to it."""
+        owner = self.owners.get(host)
+        return None if owner is None or owner.is_virtual else owner
 
     def by_name(self, name: ObjectName) -> DeclaredService | None:
         """The Service of that name."""

@@ -1,7 +1,7 @@
 """Services to declared services, and these (and those of ServiceEntries) to the services of the model.
 
-A host belongs to one owner: a Service before any ServiceEntry, then the oldest ServiceEntry. What a port speaks is
-decided in `link`, where routes and registrations are known.
+A host belongs to one owner: a Service before any ServiceEntry, then the oldest ServiceEntry, then a VirtualService.
+What a port speaks is decided in `link`, where routes and registrations are known.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -87,7 +87,11 @@ def _port(port: core.ServicePort) -> DeclaredPort:
 
 def owner_of(candidates: Iterable[DeclaredService]) -> DeclaredService | None:
     """The service that a host belongs to, among all that declare it."""
-    return min(candidates, key=lambda item: (item.is_entry, item.created, str(item.name), item.origin), default=None)
+    return min(candidates, key=_precedence, default=None)
+
+
+def _precedence(item: DeclaredService) -> tuple[object, ...]:
+    return item.is_entry, item.is_virtual, item.created, str(item.name), item.origin
 
 
 def link(

@@ -41,6 +41,7 @@ from plait.snapshot.service_table import ServiceTable
 from plait.snapshot.services import declare_service
 from plait.snapshot.sidecar_table import SidecarTable
 from plait.snapshot.sidecars import declare_sidecar
+from plait.snapshot.virtual_hosts import declare_hosts
 from plait.snapshot.virtual_service_table import VirtualServiceTable
 from plait.snapshot.virtual_services import declare_virtual_service
 from plait.snapshot.workload_table import WorkloadTable
@@ -151,6 +152,14 @@ class Tables:
     def _virtual_service(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
         declared = declare_virtual_service(resource, resource.spec) if resource else None
         self.virtual_services.put(name, declared, dirty)
+        hosts = resource and declare_hosts(
+            name,
+            resource.spec,
+            allocated=_allocated(resource.document),
+            created=resource.created,
+            origin=resource.origin("spec.hosts"),
+        )
+        self.services.put_virtual(name, hosts or (), dirty)
 
     def _slice(self, name: ObjectName, resource: Resource | None, dirty: Dirty) -> None:
         document = resource.object if resource else None
@@ -223,7 +232,7 @@ class Tables:
 
 
 def _allocated(document: Mapping[str, Any]) -> Mapping[str, str]:
-    """The addresses by host that the mesh gave to a ServiceEntry, from its status."""
+    """The addresses by host that the mesh gave to a ServiceEntry or VirtualService, from its status."""
     status = cast("Mapping[str, Any]", document.get("status") or {})
     listed = status.get("addresses")
     items = cast("list[Any]", listed) if isinstance(listed, list) else []

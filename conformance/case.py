@@ -1,6 +1,6 @@
 """A conformance case as its YAML says it: objects to apply, calls and what must come of them, conditions to hold."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -107,6 +107,8 @@ class Case(_Strict):
     name: str
     description: str
     features: tuple[str, ...]
+    claims: bool = True
+    """Whether passing it means that the features are there; else it only holds what is done of them."""
     objects: tuple[dict[str, Any], ...] = ()
     refused: tuple[dict[str, Any], ...] = ()
     """Objects that the API must refuse."""
@@ -121,6 +123,11 @@ class Case(_Strict):
 def read(path: Path) -> list[Case]:
     """The cases of a file; raises pydantic's ValidationError if one is not written as a case is."""
     return [Case.model_validate(document) for document in yaml.safe_load_all(path.read_text()) if document]
+
+
+def claimed(cases: Iterable[Case]) -> frozenset[str]:
+    """The features that these cases prove."""
+    return frozenset(feature for case in cases if case.claims for feature in case.features)
 
 
 def all_cases() -> list[Case]:

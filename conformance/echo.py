@@ -1,5 +1,8 @@
 """The app behind the conformance Services: it answers with what it was asked, so that a case can check it.
 
+It is an authorizer too: where `authorization` is `Bearer good` 8082 answers 200 and tells in `x-asked` what it was
+asked, else 401; 7070 does the same by Envoy's external authorization.
+
 usage: python -m conformance.echo NAME FOLDER      (FOLDER holds cert.pem, key.pem and ca.pem for the TLS ports)
 
 Ports: 8080 HTTP/1.1, HTTP/2 without TLS and WebSocket, 8081 the same (declared h2c), 8443 HTTPS, 8444 HTTPS for callers
@@ -20,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import grpc
+from envoy.service.auth.v3 import external_auth_pb2
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
@@ -29,6 +33,9 @@ HTTPS: Final = 8443
 MUTUAL: Final = 8444
 TCP: Final = 9090
 GRPC: Final = 7070
+AUTHORIZER: Final = 8082
+KEY: Final = "Bearer good"
+CHECK: Final = "/envoy.service.auth.v3.Authorization/Check"
 
 
 class Echo:
@@ -101,6 +108,37 @@ async def _live(receive: Any, send: Any) -> None:
             return
 
 
+async def authorize(scope: Any, receive: Any, send: Any) -> None:
+    """The ASGI application of the authorizer."""
+    if scope["type"] == "lifespan":
+        await _live(receive, send)
+    if scope["type"] != "http":
+        return
+    size, more = 0, True
+    while more:
+        message = await receive()
+        size, more = size + len(message.get("body", b"")), message.get("more_body", False)
+    headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+    allowed = headers.get("authorization") == KEY
+    asked = f"{scope['raw_path'].decode()} of {headers.get('host')}, {size} bytes, {headers.get('x-told', 'untold')}"
+    told = [(b"x-asked", asked.encode()), (b"x-other", b"1")]
+    await send({"type": "http.response.start", "status": 200 if allowed else 401, "headers": told})
+    await send({"type": "http.response.body", "body": b"" if allowed else b"who are you?"})
+
+
+def _checked(request: bytes) -> bytes:
+    asked = external_auth_pb2.CheckRequest.FromString(request).attributes.request.http
+    told = external_auth_pb2.CheckResponse()
+    if asked.headers.get("authorization") != KEY:
+        told.status.code = 7
+        told.denied_response.status.code = 401
+        return told.SerializeToString()
+    text = f"{asked.path} of {asked.host}, {len(asked.raw_body)} bytes, {asked.headers.get('x-told', 'untold')}"
+    option = told.ok_response.headers.add()
+    option.header.key, option.header.value = "x-asked", text
+    return told.SerializeToString()
+
+
 class Calls(grpc.GenericRpcHandler):
     """Answers every gRPC method with what it was called with."""
 
@@ -115,8 +153,8 @@ class Calls(grpc.GenericRpcHandler):
         told = {"backend": self._name, "path": handler_call_details.method, "headers": headers}
 
         def answer(request: bytes, context: Any) -> bytes:
-            del request, context
-            return json.dumps(told).encode()
+            del context
+            return _checked(request) if handler_call_details.method == CHECK else json.dumps(told).encode()
 
         return grpc.unary_unary_rpc_method_handler(answer)
 
@@ -147,7 +185,9 @@ async def _serve(name: str, folder: Path) -> None:
     server.add_insecure_port(f"0.0.0.0:{GRPC}")
     server.start()
     app = Echo(name)
-    await asyncio.gather(serve(app, usual), serve(app, mutual))
+    asked = Config()
+    asked.bind = [f"0.0.0.0:{AUTHORIZER}"]
+    await asyncio.gather(serve(app, usual), serve(app, mutual), serve(authorize, asked))
 
 
 if __name__ == "__main__":

@@ -45,12 +45,14 @@ APP: Final = {
     "mutual": echo.MUTUAL,
     "tcp": echo.TCP,
     "grpc": echo.GRPC,
+    "authorizer": echo.AUTHORIZER,
 }
 PORTS: Final = (
     {"name": "http", "port": 80, "targetPort": echo.HTTP},
     {"name": "http-alt", "port": 8080, "targetPort": echo.HTTP},
     {"name": "h2c", "port": 8081, "targetPort": echo.H2C, "appProtocol": "kubernetes.io/h2c"},
     {"name": "https", "port": 443, "targetPort": echo.HTTPS},
+    {"name": "http-authorizer", "port": 8082, "targetPort": echo.AUTHORIZER},
     {"name": "tcp", "port": 9090, "targetPort": echo.TCP},
     {"name": "grpc", "port": 7070, "targetPort": echo.GRPC, "appProtocol": "kubernetes.io/h2c"},
 )
@@ -157,7 +159,15 @@ def _credentials(folder: Path, authority: Authority) -> None:
 
 
 def _workload(name: str, folder: Path) -> Mapping[str, Any]:
-    protocols = {"http": "http", "h2c": "http2", "https": "tls", "mutual": "tls", "tcp": "tcp", "grpc": "grpc"}
+    protocols = {
+        "http": "http",
+        "h2c": "http2",
+        "https": "tls",
+        "mutual": "tls",
+        "tcp": "tcp",
+        "grpc": "grpc",
+        "authorizer": "http",
+    }
     return {
         "name": name,
         "namespace": BACKENDS[name],

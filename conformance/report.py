@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import plait
+from conformance.case import claimed
 from conformance.runner import Result
 
 GATEWAY_API: Final = "v1.6.1"
@@ -76,6 +77,8 @@ _HTTP: Final = frozenset(
         "BackendRequestRedirect",
     )
 )
+EXPERIMENTAL: Final = frozenset(f"HTTPRouteExternalAuth{name}" for name in ("", "HTTP", "GRPC", "ForwardBody"))
+"""Names that the standard's types give, and that no profile has yet."""
 EXTENDED: Final[Mapping[str, frozenset[str]]] = {
     "MESH-HTTP": _MESH,
     "MESH-GRPC": _MESH,
@@ -114,7 +117,7 @@ def _profile(name: str, results: Sequence[Result]) -> dict[str, Any]:
     extended = [result for result in counted if result not in core]
     told: dict[str, Any] = {"name": name, "core": _part(core)}
     if extended:
-        features = {feature for result in extended for feature in result.case.features} - CORE[name]
+        features = claimed(result.case for result in extended) - CORE[name]
         failed = {feature for result in extended if not result.passed for feature in result.case.features}
         told["extended"] = _part(extended) | {
             "supportedFeatures": sorted(features - failed),
@@ -140,5 +143,9 @@ def _words(results: Iterable[Result]) -> str:
 
 def uncovered(features: Iterable[str]) -> list[str]:
     """The features of the standard that no case has."""
-    known = frozenset[str]().union(*CORE.values(), *EXTENDED.values())
-    return sorted(known - set(features))
+    return sorted(known() - set(features))
+
+
+def known() -> frozenset[str]:
+    """The features that the standard names, of the kinds that Plait has."""
+    return EXPERIMENTAL.union(*CORE.values(), *EXTENDED.values())

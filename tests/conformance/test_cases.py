@@ -3,9 +3,10 @@
 from collections import Counter
 
 from conformance import report
-from conformance.case import Case, Step, all_cases
+from conformance.case import Case, Step, all_cases, claimed
 from conformance.environment import BACKENDS, SOURCES
 from conformance.runner import Result
+from plait.snapshot.gateways import SUPPORTED_FEATURES
 
 
 def test_every_feature_of_the_standard_has_a_case() -> None:
@@ -13,8 +14,11 @@ def test_every_feature_of_the_standard_has_a_case() -> None:
 
 
 def test_features_are_those_of_the_standard() -> None:
-    known = frozenset[str]().union(*report.CORE.values(), *report.EXTENDED.values())
-    assert {feature for case in all_cases() for feature in case.features} <= known
+    assert {feature for case in all_cases() for feature in case.features} <= report.known()
+
+
+def test_a_gateway_class_names_the_features_that_cases_prove() -> None:
+    assert set(SUPPORTED_FEATURES) == claimed(all_cases())
 
 
 def test_names_are_unique() -> None:

@@ -30,7 +30,11 @@ SUPPORTED_FEATURES: Final = (
     "GRPCRouteRequestHeaderModifier",
     "Gateway",
     "GatewayAddressEmpty",
+    "GatewayBackendClientCertificate",
+    "GatewayFrontendClientCertificateValidation",
+    "GatewayFrontendClientCertificateValidationInsecureFallback",
     "GatewayHTTPListenerIsolation",
+    "GatewayHTTPSListenerDetectMisdirectedRequests",
     "GatewayPort8080",
     "HTTPRoute",
     "HTTPRoute303RedirectStatusCode",
@@ -39,8 +43,15 @@ SUPPORTED_FEATURES: Final = (
     "HTTPRouteBackendProtocolH2C",
     "HTTPRouteBackendProtocolWebSocket",
     "HTTPRouteBackendRequestHeaderModification",
+    "HTTPRouteBackendRequestRedirect",
     "HTTPRouteBackendTimeout",
+    "HTTPRouteBackendURLRewrite",
     "HTTPRouteCORS",
+    "HTTPRouteDestinationPortMatching",
+    "HTTPRouteExternalAuth",
+    "HTTPRouteExternalAuthForwardBody",
+    "HTTPRouteExternalAuthGRPC",
+    "HTTPRouteExternalAuthHTTP",
     "HTTPRouteHostRewrite",
     "HTTPRouteMethodMatching",
     "HTTPRouteNamedRouteRule",
@@ -74,7 +85,7 @@ SUPPORTED_FEATURES: Final = (
     "TLSRouteModeMixed",
     "TLSRouteModeTerminate",
 )
-"""What the implementation does of Gateway API's optional features, for GatewayClass status (sorted)."""
+"""What there is of Gateway API's features, for GatewayClass status (sorted): that which `make conformance` proves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ FOLLOWED_ELSEWHERE = (
     "circuit-breaking",
     "egress",
     "fault-injection",
+    "limit-rates",
     "limit-what-a-workload-reaches",
     "locality-failover",
     "progressive-rollout",

@@ -14,7 +14,7 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.service.ratelimit.v3 import rls_pb2
 from google.protobuf import json_format
 
-from plait.ads.forwarding import RATE_LIMITS
+from plait.ads.rate_limit_relay import RATE_LIMITS
 from plait.ads.transport import GrpcServer
 from plait.envoy import names, types
 from plait.envoy.bootstrap import bootstrap

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 from envoy.service.ratelimit.v3 import rls_pb2
+from hypothesis import given
+from hypothesis import strategies as st
 
 from plait.errors import RefusedError
 from plait.limiting.counting import Counting, Taken, in_memory, in_redis
@@ -169,3 +171,26 @@ def test_a_redis_that_is_away_is_said() -> None:
 def test_memory_needs_nothing() -> None:
     """What is used unless a store is given."""
     assert asyncio.run(in_memory().take(limit((1, 60)), "")).passes
+
+
+@given(st.integers(1, 6), st.lists(st.floats(0, 70, allow_nan=False), min_size=1, max_size=40), st.integers(1, 3))
+def test_nothing_passes_before_the_time_that_a_refusal_tells(count: int, pauses: list[float], amount: int) -> None:
+    """So whoever was refused may be told so again until then, without being counted."""
+    clock = [NOW]
+    counting = Counting(lambda _service: BoundedMemory(10, lambda: clock[0]))
+
+    async def take() -> Taken:
+        return await counting.take(limit((count, 60)), "", amount)
+
+    async def follow() -> None:
+        for pause in pauses:
+            clock[0] += pause
+            taken = await take()
+            if not taken.passes:
+                began = clock[0]
+                for share in (0.0, 0.5, 0.999):
+                    clock[0] = began + taken.reset * share
+                    assert not (await take()).passes
+                clock[0] = began
+
+    asyncio.run(follow())

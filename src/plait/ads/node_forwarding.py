@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import grpc
 
-from plait.ads.forwarding import RATE_LIMITS
 from plait.ads.node_service import SERVICE, Caller, Document, refuse
+from plait.ads.rate_limit_relay import RATE_LIMITS
 from plait.ads.server import Context
 from plait.errors import ForbiddenError, PlaitError
 

@@ -5,6 +5,7 @@ the quota is taken, and at its border not twice as much at once. A request that 
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -36,7 +37,11 @@ _PER: Final[dict[int, type[RateLimitItem]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What became of a request at the quota that has least room: how much is left, and in how many seconds more is."""
+    """What became of a request at the quota that has least room: how much is left.
+
+    `reset` is in how many seconds there is more: at the end of the window, or of one refused the earliest that such a
+    request may pass.
+    """
 
     passes: bool
     quota: Quota
@@ -85,10 +90,26 @@ class _Counters:
         item = _PER[quota.per](quota.count)
         passes = await self._strategy.hit(item, *identifiers, cost=amount)
         window = await self._storage.get_sliding_window(item.key_for(*identifiers), quota.per)
-        before, weight, now, life = window
+        before, weight, now, _ = window
         left = quota.count - int(before * weight / quota.per + now)
-        reset = max(0.0, life - quota.per)
+        reset = _rest(window, quota) if passes else min(_rest(window, quota), _until_room(window, quota, amount))
         return Taken(passes=passes, quota=quota, remaining=max(0, left) if passes else 0, reset=reset)
+
+
+Window = tuple[int, float, int, float]
+"""As the library gives it: the previous count, the seconds that it weighs, the current count, and its life."""
+
+
+def _rest(window: Window, quota: Quota) -> float:
+    """Seconds until the window ends."""
+    return max(0.0, window[3] - quota.per)
+
+
+def _until_room(window: Window, quota: Quota, amount: int) -> float:
+    """Seconds until the previous window weighs so little that there is room; infinite if that is not enough."""
+    before, weight, now, _ = window
+    room = quota.count - amount - now + 1
+    return max(0.0, weight - room * quota.per / before) if before and room > 0 else math.inf
 
 
 def _digest(value: str) -> str:

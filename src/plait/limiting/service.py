@@ -13,8 +13,8 @@ import grpc
 from envoy.extensions.common.ratelimit.v3 import ratelimit_pb2
 from envoy.service.ratelimit.v3 import rls_pb2
 
-from plait.ads.forwarding import RATE_LIMITS
 from plait.ads.node_service import Caller, refuse
+from plait.ads.rate_limit_relay import RATE_LIMITS
 from plait.ads.server import Context
 from plait.envoy import names, proto
 from plait.errors import ForbiddenError

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import uvloop
 
-from plait.ads import forwarding
+from plait.ads import rate_limit_relay
 from plait.ads.client import Relay
 from plait.ads.transport import Channels
 from plait.aio import readiness
@@ -59,7 +59,7 @@ async def serve(settings: NodeSettings) -> None:
     member = identity.member.membership
     channels = Channels(identity.addresses, identity.tls)
     control = ControlLink(channels)
-    limits = forwarding.handler(*forwarding.RATE_LIMITS, channels)
+    limits = rate_limit_relay.handler(channels)
     relay = Relay(directory=directory.cache, channels=channels, beside=[limits])
     network, why_explicit = await asyncio.to_thread(_network, settings, directory, member.cidr)
     context = NodeContext(

@@ -72,6 +72,14 @@ class Step(_Strict):
     within: float = 0.05
 
 
+class Borne(_Strict):
+    """Labels and annotations that an object (KIND/NAMESPACE/NAME) must have."""
+
+    object: str
+    labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
+
+
 class Condition(_Strict):
     """A condition that an object's status must have, at a parent (routes), an ancestor or a listener if given."""
 
@@ -117,6 +125,7 @@ class Case(_Strict):
     steps: tuple[Step, ...] = ()
     conditions: tuple[Condition, ...] = ()
     attached: tuple[Attached, ...] = ()
+    borne: tuple[Borne, ...] = ()
     mirrored: tuple[Mirrored, ...] = ()
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from conformance.case import Condition, Expected, Step
+from conformance.case import Borne, Condition, Expected, Step
 
 Answer = Mapping[str, Any]
 
@@ -98,6 +98,17 @@ def condition_differences(wanted: Condition, found: Mapping[str, Any]) -> list[s
         if item.get("observedGeneration") != generation:
             problems.append(f"{wanted.object}: {wanted.type} is of generation {item.get('observedGeneration')}")
     return problems
+
+
+def borne_differences(wanted: Borne, found: Mapping[str, Any]) -> list[str]:
+    """What of the labels and annotations that an object must have it has not."""
+    metadata = found["metadata"]
+    return [
+        f"{wanted.object}: {what} {key} is {metadata.get(what, {}).get(key)!r} instead of {text!r}"
+        for what, texts in (("labels", wanted.labels), ("annotations", wanted.annotations))
+        for key, text in texts.items()
+        if metadata.get(what, {}).get(key) != text
+    ]
 
 
 def _conditions(wanted: Condition, status: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -55,6 +55,9 @@ class Runner:
             for condition in case.conditions:
                 looked = self._looked_at(condition.object)
                 yield from _until(lambda: judge.condition_differences(condition, looked()))  # noqa: B023 - called at once
+            for borne in case.borne:
+                found = self._looked_at(borne.object)
+                yield from _until(lambda: judge.borne_differences(borne, found()))  # noqa: B023 - called at once
             for attached in case.attached:
                 yield from _until(lambda: self._attached(attached))  # noqa: B023 - called at once
             for step in case.steps:

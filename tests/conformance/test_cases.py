@@ -41,7 +41,7 @@ def backends(step: Step) -> list[str]:
 
 def test_every_case_checks_something() -> None:
     for case in all_cases():
-        assert case.steps or case.conditions or case.refused or case.attached or case.mirrored, case.name
+        assert case.steps or case.conditions or case.refused or case.attached or case.mirrored or case.borne, case.name
         for step in case.steps:
             assert step.shares or step.expect.model_fields_set, f"{case.name}: {step.call}"
 

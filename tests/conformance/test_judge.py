@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from conformance.case import Call, Condition, Expected, Step
-from conformance.judge import condition_differences, differences, share_differences
+from conformance.case import Borne, Call, Condition, Expected, Step
+from conformance.judge import borne_differences, condition_differences, differences, share_differences
 
 
 def answer(**changes: Any) -> dict[str, Any]:
@@ -70,6 +70,12 @@ def test_shares_hold_within_a_tolerance() -> None:
     answers = [answer(body={"backend": name}) for name in ("one", "one", "one", "two")]
     assert share_differences(step, answers) == []
     assert len(share_differences(step, answers[1:])) == 2
+
+
+def test_labels_and_annotations_are_compared() -> None:
+    wanted = Borne(object="WorkloadEntry/a/b", labels={"x": "1"}, annotations={"y": "2"})
+    assert borne_differences(wanted, {"metadata": {"labels": {"x": "1"}, "annotations": {"y": "2"}}}) == []
+    assert len(borne_differences(wanted, {"metadata": {"labels": {"x": "2"}}})) == 2
 
 
 def told(status: str, reason: str, generation: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from plait.api.shapes import list_at, map_at
+from plait.controlplane import gateway_labels
 from plait.controlplane.addresses import machine_range
 from plait.controlplane.edges import Edges
 from plait.controlplane.machine_health import MachineReports
@@ -168,6 +169,7 @@ class Machines:
     async def register(self, node: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
         """Write a workload's WorkloadEntry, with the account and the services it names if they are missing."""
         machine = await self._node(node)
+        document = await self._of_gateway(document)
         metadata = dict(document["metadata"])
         namespace = metadata["namespace"]
         account = document.get("spec", {}).get("serviceAccount", "default")
@@ -182,6 +184,13 @@ class Machines:
         stored = await self._objects.put({**document, "metadata": {**metadata, "annotations": annotations}})
         await self._settled(stored)
         return stored
+
+    async def _of_gateway(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The entry with what its Gateway gives it, if it is that of a Gateway's proxy."""
+        named = gateway_labels.served(document)
+        key = Objects.key("gateway.networking.k8s.io", "Gateway", *named) if named else None
+        gateway = await self._objects.get(key) if key else None
+        return gateway_labels.borne(document, gateway) if gateway else document
 
     async def deregister(self, node: str, namespace: str, name: str) -> None:
         """Remove a workload of that machine; one that is gone already is fine."""

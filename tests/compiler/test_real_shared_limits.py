@@ -126,3 +126,16 @@ def test_without_an_answer_requests_pass_or_not_as_asked(denies: bool, expected:
                 assert outcomes([call(port) for _ in range(3)]) == {expected: 3}
         with instance(protected(limit(1), denies=denies), apps["app"].port, limiter) as port:
             assert outcomes([call(port) for _ in range(3)]) == {expected: 3}
+
+
+def test_grpc_callers_are_told_in_their_own_words() -> None:
+    """RESOURCE_EXHAUSTED, which their libraries know not to try again at once."""
+    with (
+        live.apps("app") as apps,
+        limiting(limit(1)) as limiter,
+        instance(protected(limit(1)), apps["app"].port, limiter) as port,
+    ):
+        found = [call(port, "/", ("content-type", "application/grpc"), ("te", "trailers")) for _ in range(2)]
+        assert [(answer.status, answer.header("grpc-status")) for answer in found] == [(200, None), (200, "8")]
+        assert "all instances" in (found[1].header("grpc-message") or "")
+        assert found[1].header("x-plait-shed") == "global-rate-limit"

@@ -27,6 +27,10 @@ def envoy_filter(*patches: dict[str, Any]) -> dict[str, Any]:
             {"applyTo": "HTTP_FILTER", "patch": {"value": {"name": "envoy.filters.http.local_ratelimit"}}},
             "use the annotation traffic.plait.dev/rate-limit of the Service;",
         ),
+        (
+            {"applyTo": "HTTP_FILTER", "patch": {"value": {"name": "envoy.filters.http.ratelimit"}}},
+            "use the annotation traffic.plait.dev/global-rate-limit of the Service;",
+        ),
         ({"applyTo": "HTTP_FILTER", "patch": {"value": {"name": "envoy.filters.http.lua"}}}, "no kind does"),
     ],
 )

@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -84,6 +85,11 @@ def test_two_instances_and_two_callers_share_one_limit(machine: Machine) -> None
     assert found[LIMITED] == 130, found
     assert found["web-1"] > 0, found
     assert found["web-2"] > 0, found
+    status = json.loads(machine.plait("status", "-o", "json"))
+    with urllib.request.urlopen(status["metrics"]["url"], timeout=10) as answer:
+        told = dict(line.split(" ") for line in answer.read().decode().splitlines() if line.startswith("plait_rate"))
+    assert float(told["plait_rate_limits_passed"]) == 30, told
+    assert 1 <= float(told["plait_rate_limits_limited"]) <= 130, told
 
 
 def test_a_rate_holds_and_a_changed_one_too(machine: Machine) -> None:

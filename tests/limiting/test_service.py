@@ -66,7 +66,7 @@ def test_so_many_pass_and_what_is_left_is_told() -> None:
     status = answers[-1].statuses[0]
     assert (status.current_limit.requests_per_unit, status.current_limit.unit) == (3, Response.RateLimit.MINUTE)
     assert 0 < status.duration_until_reset.seconds <= 60
-    assert asked.service.asked == {"passed": 3, "limited": 1, "failed": 0}
+    assert asked.service.gauges() == {"rate_limits_passed": 3, "rate_limits_limited": 1, "rate_limits_failed": 0}
 
 
 def test_every_quota_must_have_room() -> None:

@@ -9,7 +9,7 @@ from plait.resources.violations import Violation
 
 _BY_CONTENT: Final = (
     ("local_ratelimit", "the annotation traffic.plait.dev/rate-limit of the Service"),
-    ("ratelimit", "the annotation traffic.plait.dev/rate-limit of the Service"),
+    ("ratelimit", "the annotation traffic.plait.dev/global-rate-limit of the Service"),
     ("rbac", "an AuthorizationPolicy"),
     ("ext_authz", "an AuthorizationPolicy with action CUSTOM"),
     ("jwt_authn", "a RequestAuthentication"),

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import signal
 import sys
+from collections.abc import Callable, Mapping
 
 import uvloop
 
@@ -83,7 +84,7 @@ async def _serve(settings: ControlSettings, state: StateDirectory, cluster: Clus
         async with uplinks.served(control, everywhere, limits, outside):
             if cluster is not None:
                 await _attend(control, cluster, outside)
-            await _serve_api(control, views, everywhere, outside)
+            await _serve_api(control, views, everywhere, outside, gauges=limits.gauges)
     finally:
         if cluster is None:
             await store.close()
@@ -106,7 +107,14 @@ def _settled(state: StateDirectory, settings: ControlSettings) -> tuple[Mesh, Ce
     return mesh, open_authority(state.authority, mesh.trust_domain, given=given)
 
 
-async def _serve_api(control: Control, views: Views, everywhere: Everywhere, outside: tuple[str, int] | None) -> None:
+async def _serve_api(
+    control: Control,
+    views: Views,
+    everywhere: Everywhere,
+    outside: tuple[str, int] | None,
+    *,
+    gauges: Callable[[], Mapping[str, float]],
+) -> None:
     """Serve the API until the process is told to stop."""
     app = create_app(_backend(control, views, everywhere))
     add_extensions(
@@ -120,7 +128,9 @@ async def _serve_api(control: Control, views: Views, everywhere: Everywhere, out
     server = ApiServer(app)
     server.add_unix(control.state.api_socket)
     host, port = _listen(control, server, outside)
-    collector = MeshCollector(control.machines.edges.samples, lambda: {**views.gauges(), **control.gauges()})
+    collector = MeshCollector(
+        control.machines.edges.samples, lambda: {**views.gauges(), **control.gauges(), **gauges()}
+    )
     metrics_port = serve_metrics(collector, control.state.remembered_port("metrics"))
     control.state.remember_port("metrics", metrics_port)
 

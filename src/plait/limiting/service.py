@@ -57,6 +57,10 @@ class RateLimits:
         service, name = RATE_LIMITS
         return grpc.method_handlers_generic_handler(service, {name: method})
 
+    def gauges(self) -> Mapping[str, float]:
+        """How many requests passed, were refused, or could not be counted, for Prometheus."""
+        return {f"rate_limits_{name}": float(number) for name, number in self.asked.items()}
+
     async def answer(self, machine: str, request: rls_pb2.RateLimitRequest) -> Response:
         """Whether a request may pass: what is asked first is counted first, up to what refuses it."""
         limits: Limits = self._limits_of(machine) if request.domain == names.LIMIT_DOMAIN else {}

@@ -225,6 +225,31 @@ def test_what_each_backend_does_to_its_share_is_told() -> None:
     assert answer.sentence == f"It goes to {cluster} or is redirected to http://elsewhere.example/charges."
 
 
+ASKING = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: payments, namespace: shop}
+spec:
+  parentRefs: [{group: "", kind: Service, name: payments}]
+  rules:
+  - filters:
+    - {type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: reviews, port: 80}, http: {}}}
+    backendRefs: [{name: payments, port: 80}]
+"""
+
+
+def test_who_is_asked_first_is_told() -> None:
+    """A rule with an authorizer names it."""
+    builder = Builder()
+    [document] = load(ASKING, "rules.yaml").documents
+    asking = parse(document.value, lines=document.lines, file=document.file)
+    assert isinstance(asking, Resource)
+    publisher = Publisher(discard, builder.update([*shop(), resource(MACHINE), asking]).snapshot)
+    question = schemas.WhyQuestion(from_workload="shop/orders", method="POST", url="http://payments/charges")
+    (step,) = [step for step in Why(publisher, builder.located).answer(question).steps if step.stage == "authorizer"]
+    assert step.outcome.startswith("reviews.shop.svc.cluster.local:80 is asked first")
+
+
 @pytest.mark.parametrize(
     ("path", "line", "of"), [("/", 7, "the endpoints are"), ("/all", 10, "the endpoints of subset all are")]
 )

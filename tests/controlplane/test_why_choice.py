@@ -127,5 +127,5 @@ def test_a_subset_of_nobody_names_who_comes_nearest() -> None:
     answer = asked("/red")
 
     assert (answer.status, answer.sentence) == (503, "The mesh itself answers 503: no endpoint is healthy.")
-    assert {item.left_out for item in answer.choice} == {"subset red is of the labels colour=red", "not ready"}
-    assert answer.nearest_miss == "shop/payments-4: not ready"
+    assert {item.left_out for item in answer.choice} == {"subset red is of the labels colour=red"}
+    assert answer.nearest_miss == "shop/payments: subset red is of the labels colour=red"

@@ -8,7 +8,7 @@ from plait.api import schemas
 from plait.controlplane.why_story import Story
 from plait.envoy import choice, names
 from plait.envoy.resource_set import ResourceSet
-from plait.model.services import Endpoint, Workload
+from plait.model.services import Endpoint, Labels, Workload
 from plait.model.snapshot import Snapshot
 from plait.model.traffic import ClusterKey
 from plait.model.view import OutboundCluster, View
@@ -82,7 +82,9 @@ def _left_out(
     for name, port in snapshot.behind.get(key, ()):
         workload = snapshot.workloads.get(name)
         if workload is not None and str(name) not in there:
-            yield _never(cluster, f"{workload.address}:{port}", "not ready", workload)
+            yield _never(
+                cluster, f"{workload.address}:{port}", _outside(workload.labels, mine) or "not ready", workload
+            )
 
 
 def _never(cluster: str, address: str, why: str, item: Endpoint | Workload) -> schemas.WhyEndpoint:
@@ -96,12 +98,17 @@ def _named(cluster: OutboundCluster) -> str:
 
 def _reason(endpoint: Endpoint, cluster: OutboundCluster | None) -> str:
     """Why a cluster does not call an endpoint of its service."""
-    if cluster is not None and not cluster.takes(endpoint):
-        borne = dict(endpoint.labels)
-        lacking = [f"{name}={value}" for name, value in cluster.labels if borne.get(name) != value]
-        return f"subset {cluster.key.subset} is of the labels {', '.join(lacking)}"
-    if not endpoint.healthy:
-        return "not ready"
+    outside = _outside(endpoint.labels, cluster)
+    if outside or not endpoint.healthy:
+        return outside or "not ready"
     if cluster is not None and cluster.placement is not None and cluster.placement.shares:
         return f"localityLbSetting.distribute gives {endpoint.locality or 'no locality'} nothing"
     return ""
+
+
+def _outside(labels: Labels, cluster: OutboundCluster | None) -> str:
+    """Which labels of a cluster's subset something lacks; empty if none."""
+    borne = dict(labels)
+    wanted = cluster.labels if cluster is not None else ()
+    lacking = [f"{name}={value}" for name, value in wanted if borne.get(name) != value]
+    return f"subset {cluster.key.subset} is of the labels {', '.join(lacking)}" if cluster and lacking else ""

@@ -14,13 +14,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench import cells, control, demand, demo, growth, live, mesh, starting, streams
+from bench import cells, control, demand, demo, growth, growth_workers, live, mesh, starting, streams
 from bench import traffic_part as traffic
 from bench.rows import Row, show, write
 from plait.errors import PlaitError
 
-PARTS = ("traffic", "starting", "control", "demo", "demand", "growth")
-WITHOUT_MESH = frozenset({"control", "growth"})
+PARTS = ("traffic", "starting", "control", "demo", "demand", "growth", "workers")
+WITHOUT_MESH = frozenset({"control", "growth", "workers"})
 RESULT = mesh.REPOSITORY / "build" / "bench.json"
 
 
@@ -55,6 +55,8 @@ def measured(chosen: Sequence[str], *, quick: bool) -> Iterator[Row]:
         yield from of_control()
     if "growth" in chosen:
         yield from growth.part(quick=quick)
+    if "workers" in chosen:
+        yield from growth_workers.part(quick=quick)
 
 
 def main(words: Sequence[str]) -> int:

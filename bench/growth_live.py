@@ -41,12 +41,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """What control says of itself, and what the kernel says of it: seconds of CPU, megabytes."""
+    """What control says of itself, and what the kernel does: seconds of CPU (its own, each worker's), megabytes."""
 
     connected: int
     synced: int
     build_seconds: float
     cpu: float
+    workers: tuple[float, ...]
     memory: processes.Memory
 
 
@@ -91,8 +92,10 @@ class Fleet:
 class Live:
     """Control and its fleets; use it as a context."""
 
-    def __init__(self, folder: Path, size: Size) -> None:
+    def __init__(self, folder: Path, size: Size, *, workers: int = 0) -> None:
+        """`workers`: how many processes serve the streams beside control, which then serves none."""
         self.size = size
+        self._workers = workers
         self._state = StateDirectory(folder / "state")
         self._state.prepare()
         growth_mesh.fill(self._state.database, size)
@@ -116,7 +119,7 @@ class Live:
         endpoints.unlink(missing_ok=True)
         began = time.monotonic()
         environment = {**os.environ, "PLAIT_STATE_DIR": str(self._state.root)}
-        words = [*PLAIT, "control"]
+        words = [*PLAIT, "control", *(("--workers", str(self._workers)) if self._workers else ())]
         if profile := os.environ.get("BENCH_PROFILE"):
             words = [sys.executable, "-m", "cProfile", "-o", profile, *words[1:]]
         log = (self._state.root / "control.log").open("ab")
@@ -184,7 +187,8 @@ class Live:
             synced=int(values["plait_proxies_synced"]),
             build_seconds=values["plait_build_seconds"],
             cpu=sum(psutil.Process(pid).cpu_times()[:2]),
-            memory=processes.memory([pid]),
+            workers=tuple(sum(worker.cpu_times()[:2]) for worker in psutil.Process(pid).children()),
+            memory=processes.memory([pid, *(worker.pid for worker in psutil.Process(pid).children())]),
         )
 
     def _answers(self) -> bool:

@@ -1,4 +1,4 @@
-"""What every store promises; run against the one in memory, the one in a file and the one in etcd."""
+"""What every store promises; run against the one in memory, in a file, in etcd, and a copy of another process's."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -13,6 +13,7 @@ from plait.store.sqlite import SqliteStore
 from plait.store.store import Change, Document, Store
 from tests.store.documents import drop, key, put
 from tests.store.etcd import Member, etcd, opened, prefix
+from tests.store.followers import follower
 
 Scenario = Callable[[Store], Awaitable[None]]
 Run = Callable[[Scenario], None]
@@ -38,7 +39,13 @@ async def _closing(store: Store) -> AsyncGenerator[Store]:
         await store.close()
 
 
-@pytest.fixture(params=["memory", "sqlite", pytest.param("etcd", marks=pytest.mark.integration)])
+@asynccontextmanager
+async def _followed_store() -> AsyncGenerator[Store]:
+    async with follower(MemoryStore(history=100)) as store:
+        yield store
+
+
+@pytest.fixture(params=["memory", "sqlite", "followed", pytest.param("etcd", marks=pytest.mark.integration)])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
     """Runs a scenario against a new store that keeps 100 changes."""
 
@@ -47,6 +54,8 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
     def new() -> AbstractAsyncContextManager[Store]:
         if member:
             return _etcd_store(member)
+        if request.param == "followed":
+            return _followed_store()
         if request.param == "memory":
             return _closing(MemoryStore(history=100))
         return _closing(SqliteStore.open(tmp_path / "s", history=100))

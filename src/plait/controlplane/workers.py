@@ -72,13 +72,14 @@ class Workers:
         return int(self._reserved.getsockname()[1])
 
     async def start(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
-        """Serve the workers with these handlers and start them; machines reach them once all are there."""
+        """Serve the workers with these handlers, start them, and return once machines reach them."""
         path = self._state.control / "workers"
         path.unlink(missing_ok=True)
         self._server = GrpcServer(handlers)
         await self._server.listen(f"unix:{path}")
         self._tasks = [asyncio.create_task(self._keep(name)) for name in self._sockets]
-        self._tasks.append(asyncio.create_task(self._open()))
+        await self._open()
+        self._tasks.append(asyncio.create_task(self._count()))
 
     async def close(self) -> None:
         """End the workers."""
@@ -100,7 +101,6 @@ class Workers:
             log.warning("not all workers have started; machines go to those that have")
         self.opened = True
         await self.ask("Listen", {}, _STARTED_WITHIN)
-        await self._count()
 
     async def _started(self, name: str) -> None:
         """Return once a worker answers."""

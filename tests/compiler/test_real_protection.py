@@ -168,7 +168,7 @@ def test_by_default_timeouts_of_a_steady_load_leave_nobody_out() -> None:
 
 def test_errors_leave_an_endpoint_out_where_that_is_asked_for() -> None:
     """After so many answers 503 in a row, for as long as is said."""
-    asked = CallerProtection(ejection=Ejection(gateway_errors=3, duration=1.0, longest=1.0))
+    asked = CallerProtection(ejection=Ejection(gateway_errors=3, duration=3.0, longest=3.0))
     with worker() as app, worker(status=503) as bad, caller(asked, app.port, bad.port) as (ask, admin):
         statuses = Counter(ask().status for _ in range(60))
         assert statuses[503] == 3

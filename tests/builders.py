@@ -205,6 +205,7 @@ def view(
     kind: WorkloadKind = WorkloadKind.SIDECAR,
 ) -> View:
     """The view of a workload, from its parts in any order; change the rest with `dataclasses.replace`."""
+    frontends = tuple(part for part in parts if isinstance(part, OutboundFrontend))
     return View(
         name=name(text),
         identity=identity(text),
@@ -213,7 +214,8 @@ def view(
         node="here",
         address="10.1.0.2",
         inbound=tuple(part for part in parts if isinstance(part, InboundPort)),
-        frontends=tuple(part for part in parts if isinstance(part, OutboundFrontend)),
+        frontends=frontends,
         clusters=tuple(part for part in parts if isinstance(part, OutboundCluster)),
         direct=tuple(part for part in parts if isinstance(part, DirectEndpoint)),
+        authorizers=any(rule.authorizer is not None for item in frontends for rule in item.rules),
     )

@@ -1,11 +1,15 @@
 """The cases: calls go where they should, golden files are as reviewed, and a real Envoy takes each of them."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import yaml
 
+from plait.compiler import targets
+from plait.envoy import names
 from plait.envoy.references import missing_references
 from plait.envoy.simulate import simulate
 from tests.compiler import cases
@@ -46,6 +50,19 @@ def test_envoy_takes_it_and_nothing_is_missing(proxy: cases.Proxy, tmp_path: Pat
 
 
 @each_proxy
-def test_no_filter_is_left_out_until_a_route_asks(proxy: cases.Proxy) -> None:
-    """The chain of a request that waits for its routes is made before they are there: a filter left out stays out."""
-    assert "disabled: true" not in cases.rendered(proxy.resources)
+def test_a_filter_that_guards_is_never_left_out(proxy: cases.Proxy) -> None:
+    """The chain of a request that waits for its routes is made before they are there: what is left out stays out."""
+    left_out = set(_left_out(yaml.safe_load(cases.rendered(proxy.resources))))
+    assert left_out <= {names.CORS_FILTER, names.FAULT_FILTER, names.SESSION_FILTER, targets.REFUSING}
+
+
+def _left_out(value: Any) -> Iterator[str]:
+    """The names of all disabled filters in a document."""
+    parts: list[Any] = cast("list[Any]", value) if isinstance(value, list) else []
+    if isinstance(value, dict):
+        document = cast("dict[str, Any]", value)
+        parts = list(document.values())
+        if document.get("disabled") is True:
+            yield str(document["name"])
+    for part in parts:
+        yield from _left_out(part)

@@ -133,3 +133,17 @@ def test_only_one_authorizer_a_rule() -> None:
     at_backend = built(WEB, BY_HTTP, http_route("r", [to_service("web")], rule(own)))
     assert at_backend.snapshot.frontends[service_host(name_of("web")), 80].rules[0].status == 500
     assert "UnsupportedValue" in {reason for _, reason in accepted(at_backend).values()}
+
+
+def test_every_proxy_is_ready_to_ask_while_any_rule_has_an_authorizer() -> None:
+    """The first such rule concerns all views, the last one that goes too, and no other change does."""
+    builder = built(WEB, BY_HTTP)
+    assert not builder.snapshot.authorizers
+
+    first = builder.update([route(asking("http", 8000))])
+    again = builder.update([route(asking("http", 8000, path="/check/"))])
+    assert (first.snapshot.authorizers, first.touched.everyone) == (True, True)
+    assert (again.snapshot.authorizers, again.touched.everyone) == (True, False)
+
+    gone = builder.update([], [key_of(route())])
+    assert (gone.snapshot.authorizers, gone.touched.everyone) == (False, True)

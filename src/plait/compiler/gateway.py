@@ -107,7 +107,8 @@ def _requests(view: View, routes_name: str, items: Sequence[GatewayListener]) ->
     http.routes_by_name(message, routes_name)
     message.local_reply_config.mappers.append(denials.by_caller(str(view.identity)))
     message.local_reply_config.mappers.extend(protection.by_caller())
-    asking = cors.filter_of_routes(), *inbound_http.filters(), targets.refusing_filter(), authorizers.filter_of_routes()
+    asking = [cors.filter_of_routes(), *inbound_http.filters(), targets.refusing_filter()]
+    asking += authorizers.filters_of_routes(view)
     rest = sessions.filter_of_routes(), faults.filter_of_routes()
     return http.network_filter(http.add_filters(message, [*asking, *rest]))
 

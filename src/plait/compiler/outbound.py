@@ -116,7 +116,7 @@ def _own(view: View, frontend: OutboundFrontend, reporter: metrics.Reporter) -> 
     http.routes_by_name(message, names.route(frontend.host, frontend.port))
     _explain(view, message)
     resolving = [dynamic.resolving_filter()] if frontend.dynamic else []
-    filters = [*_of_routes(), *resolving]
+    filters = [*_of_routes(view), *resolving]
     return Chain(name=_own_chain(frontend), filters=[http.network_filter(http.add_filters(message, filters))])
 
 
@@ -160,12 +160,12 @@ def _by_scope(view: View, message: http.Manager, key_header: str) -> listener_co
     message.scoped_routes.CopyFrom(_scopes(key_header))
     _explain(view, message)
     on_demand = http_filter("envoy.filters.http.on_demand", on_demand_pb2.OnDemand())
-    return http.network_filter(http.add_filters(message, [on_demand, *_of_routes()]))
+    return http.network_filter(http.add_filters(message, [on_demand, *_of_routes(view)]))
 
 
-def _of_routes() -> tuple[HttpFilter, ...]:
+def _of_routes(view: View) -> tuple[HttpFilter, ...]:
     """Filters that do what routes ask of them."""
-    before = cors.filter_of_routes(), targets.refusing_filter(), authorizers.filter_of_routes()
+    before = cors.filter_of_routes(), targets.refusing_filter(), *authorizers.filters_of_routes(view)
     return *before, sessions.filter_of_routes(), faults.filter_of_routes()
 
 

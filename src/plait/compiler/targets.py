@@ -18,7 +18,7 @@ from envoy.config.rbac.v3 import rbac_pb2
 from envoy.config.route.v3 import route_components_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac_pb2
 
-from plait.compiler.filters import HttpFilter, http_filter
+from plait.compiler.filters import HttpFilter, optional_filter
 from plait.compiler.policies import authorization
 from plait.envoy import access, names, proto
 from plait.model.security import Action
@@ -119,4 +119,4 @@ def _refusal(rule: str) -> http_rbac_pb2.RBACPerRoute:
 
 def refusing_filter() -> HttpFilter:
     """The filter for the connection managers of callers."""
-    return http_filter(REFUSING, http_rbac_pb2.RBAC())
+    return optional_filter(REFUSING, http_rbac_pb2.RBAC())

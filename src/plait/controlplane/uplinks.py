@@ -94,7 +94,10 @@ async def _start_workers(control: Control, workers: Workers, limits: RateLimits,
         port = workers.reserve(LOOPBACK, 0)
     control.state.remember_port("ads", port)
     control.access.ads_port = port
-    hosts = [LOOPBACK, *([outside[0]] if outside and outside[0] not in (LOOPBACK, "localhost") else [])]
+    hosts = [LOOPBACK]
+    if outside and outside[0] not in (LOOPBACK, "localhost"):
+        workers.reserve(outside[0], port)
+        hosts.append(outside[0])
     addresses = tuple(f"{host}:{port}" for host in hosts)
 
     def beginning() -> Beginning:

@@ -40,7 +40,7 @@ class Workers:
         self._peers = PeerClient(lambda: None)
         self._tasks: list[asyncio.Task[None]] = []
         self._server: GrpcServer | None = None
-        self._reserved: socket.socket | None = None
+        self._reserved: list[socket.socket] = []
         self._gauges: Mapping[str, float] = {}
         self.opened = False
         """Whether machines are let in; a worker that starts later listens by itself."""
@@ -60,16 +60,18 @@ class Workers:
 
     def reserve(self, host: str, port: int) -> int:
         """Keep a port for the workers (0: any that is free), who listen on it; RefusedError if another has it."""
-        self._reserved = socket.socket()
-        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reserved = socket.socket()
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that have ended keep nobody out
         try:
-            self._reserved.bind((host, port))
+            reserved.bind((host, port))
         except OSError as error:
-            self._reserved.close()
+            reserved.close()
             raise RefusedError(
                 f"cannot listen on {host}:{port}: {error.strerror}", "stop what uses it, or choose another"
             ) from error
-        return int(self._reserved.getsockname()[1])
+        self._reserved.append(reserved)
+        return int(reserved.getsockname()[1])
 
     async def start(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
         """Serve the workers with these handlers, start them, and return once machines reach them."""
@@ -89,8 +91,12 @@ class Workers:
         await self._peers.close()
         if self._server is not None:
             await self._server.close()
-        if self._reserved is not None:
-            self._reserved.close()
+        self.release()
+
+    def release(self) -> None:
+        """Keep no port any longer."""
+        for reserved in self._reserved:
+            reserved.close()
 
     async def _open(self) -> None:
         """Let machines in: at once to all workers, so that they divide them."""
@@ -137,7 +143,9 @@ class Workers:
             raise
 
     async def _count(self) -> None:
+        """Count, and let in whoever was too late for `_open`, for ever."""
         while True:
+            await self.ask("Listen", {})
             answers = await self.ask("Gauges", {})
             names = {name for answer in answers for name in answer}
             self._gauges = {name: sum(float(answer.get(name, 0)) for answer in answers) for name in names}

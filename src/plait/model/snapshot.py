@@ -139,3 +139,5 @@ class Snapshot:
     certificates: Mapping[ObjectName, TlsCertificate] = field(default_factory=dict[ObjectName, TlsCertificate])
     credentials: Mapping[ObjectName, Credential] = field(default_factory=dict[ObjectName, Credential])
     """Secrets that DestinationRules name."""
+    authorizers: bool = False
+    """Whether a rule of any frontend has an authorizer."""

@@ -3,6 +3,7 @@
 How a list was ordered (Gateway API's precedence, VirtualService's own order) is no longer visible here.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -263,6 +264,13 @@ class Frontend:
             if chosen and item.seen_from(namespace):
                 return chosen, True
         return self.rules, False
+
+    @property
+    def asks_authorizers(self) -> bool:
+        """Whether a rule for any caller has an authorizer."""
+        consumers = (rule for _, rules in self.consumer_rules for rule in rules)
+        hosts = (rule for item in self.host_rules for rule in item.rules)
+        return any(rule.authorizer is not None for rule in itertools.chain(self.rules, consumers, hosts))
 
     def l4_rules_for(self, namespace: str, labels: Labels = ()) -> tuple[tuple[L4Rule, ...], bool]:
         """The rules for connections of a caller of that namespace, and whether one that matches none is closed."""

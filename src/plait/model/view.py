@@ -211,6 +211,8 @@ class View:
     """The CIDR ranges of workloads' own addresses: a connection there asks for the cluster `direct/ADDRESS:PORT`."""
     refuses_unknown: bool = False
     """Whether connections to what is no service of the mesh are closed instead of passed on (REGISTRY_ONLY)."""
+    authorizers: bool = False
+    """Whether any rule of the mesh (a gateway: of its own) has an authorizer; this proxy's may get one on demand."""
     unlisted: InboundPort | None = None
     """How ports of the workload that `inbound` does not list are treated; None refuses them (number is ignored)."""
 

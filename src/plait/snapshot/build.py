@@ -137,8 +137,18 @@ class Builder:
         written = (links.statuses.get(key) for key in sorted(changed))
         statuses = tuple(status for status in written if status is not None)
         touched = _touched(stage, dirty, self._snapshot)
-        self._snapshot = self._frozen(touched)
+        authorizers = self._authorizers()
+        if authorizers != self._snapshot.authorizers:
+            touched = replace(touched, everyone=True)
+        self._snapshot = replace(self._frozen(touched), authorizers=authorizers)
         return Built(snapshot=self._snapshot, statuses=statuses, touched=touched, work=Counter(stage.effects.work))
+
+    def _authorizers(self) -> bool:
+        """Whether any rule has an authorizer: then every proxy must be ready to ask one."""
+        frontends = self._links.frontends
+        if not frontends.changed:
+            return self._snapshot.authorizers
+        return any(frontend.asks_authorizers for frontend in frontends.values().values())
 
     def _frozen(self, touched: Touched) -> Snapshot:
         links, former = self._links, self._snapshot

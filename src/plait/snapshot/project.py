@@ -80,6 +80,7 @@ def _sidecar(snapshot: Snapshot, workload: Workload, demand: frozenset[str], ser
         outbound_port=workload.outbound_port,
         workload_addresses=snapshot.workload_addresses,
         refuses_unknown=bounds.refuses_unknown,
+        authorizers=snapshot.authorizers,
         unlisted=unlisted_port(snapshot, workload),
     )
 
@@ -189,6 +190,7 @@ def _gateway(snapshot: Snapshot, workload: Workload, servers: Servers) -> View:
         gateway_ports=workload.gateway_ports,
         certificates=tuple({**proving, **served}.values()),
         policies=policies_for(snapshot, workload),
+        authorizers=any(rule.authorizer is not None for listener in listeners for rule in listener.rules),
         publish=workload.publish,
         outbound_port=workload.outbound_port,
         workload_addresses=snapshot.workload_addresses,

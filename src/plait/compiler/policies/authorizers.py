@@ -23,6 +23,7 @@ from plait.compiler.filters import HttpFilter, http_filter
 from plait.compiler.targets import Targets
 from plait.envoy import names, proto
 from plait.model.authorizer import Authorizer, Question
+from plait.model.view import View
 
 TIMEOUT: Final = 5.0
 """Seconds after which a question without an answer is a refusal."""
@@ -31,13 +32,13 @@ _KEPT: Final = (*_OF_THE_ANSWER, "content-", "transfer-", "x-envoy-", "x-forward
 """Headers of an authorizer's answer that describe the answer itself or its way, and beginnings of such."""
 
 
-def filter_of_routes() -> HttpFilter:
-    """The filter for connection managers; in no request's way unless a route has an authorizer."""
+def filters_of_routes(view: View) -> list[HttpFilter]:
+    """The filter, where any rule has an authorizer; in no request's way whose route has none."""
+    if not view.authorizers:
+        return []
     empty = proto.extension("composite", composite_pb2.Composite())
-    return http_filter(
-        names.AUTHORIZER_FILTER,
-        extension_matcher_pb2.ExtensionWithMatcher(extension_config=empty, xds_matcher=matcher_pb2.Matcher()),
-    )
+    config = extension_matcher_pb2.ExtensionWithMatcher(extension_config=empty, xds_matcher=matcher_pb2.Matcher())
+    return [http_filter(names.AUTHORIZER_FILTER, config)]
 
 
 def on_route(message: route_components_pb2.Route, authorizer: Authorizer | None, clusters: Targets) -> None:

@@ -4,7 +4,7 @@ from envoy.config.route.v3 import route_components_pb2
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
 from envoy.type.matcher.v3 import string_pb2
 
-from plait.compiler.filters import HttpFilter, http_filter
+from plait.compiler.filters import HttpFilter, optional_filter
 from plait.envoy import names, proto
 from plait.model.cors import Cors
 from plait.model.matching import Matching, StringMatch
@@ -12,7 +12,7 @@ from plait.model.matching import Matching, StringMatch
 
 def filter_of_routes() -> HttpFilter:
     """The filter for connection managers; in no request's way unless a route has a policy."""
-    return http_filter(names.CORS_FILTER, cors_pb2.Cors())
+    return optional_filter(names.CORS_FILTER, cors_pb2.Cors())
 
 
 def on_route(message: route_components_pb2.Route, cors: Cors | None) -> None:

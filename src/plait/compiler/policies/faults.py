@@ -11,7 +11,7 @@ from envoy.extensions.filters.common.fault.v3 import fault_pb2 as common_fault_p
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from envoy.type.v3 import percent_pb2
 
-from plait.compiler.filters import HttpFilter, http_filter
+from plait.compiler.filters import HttpFilter, optional_filter
 from plait.envoy import names, proto
 from plait.model.faults import Fault, FaultAbort, FaultDelay
 
@@ -20,7 +20,7 @@ _MILLION: Final = 1_000_000
 
 def filter_of_routes() -> HttpFilter:
     """The filter for connection managers; in no request's way unless a route has a fault."""
-    return http_filter(names.FAULT_FILTER, fault_pb2.HTTPFault())
+    return optional_filter(names.FAULT_FILTER, fault_pb2.HTTPFault())
 
 
 def on_route(message: route_components_pb2.Route, fault: Fault | None) -> None:

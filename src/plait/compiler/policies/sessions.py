@@ -10,14 +10,14 @@ from envoy.extensions.http.stateful_session.cookie.v3 import cookie_pb2
 from envoy.extensions.http.stateful_session.header.v3 import header_pb2
 from envoy.type.http.v3 import cookie_pb2 as http_cookie_pb2
 
-from plait.compiler.filters import HttpFilter, http_filter
+from plait.compiler.filters import HttpFilter, optional_filter
 from plait.envoy import names, proto
 from plait.model.sessions import SessionPersistence
 
 
 def filter_of_routes() -> HttpFilter:
     """The filter for connection managers; in no request's way unless a route has sessions."""
-    return http_filter(names.SESSION_FILTER, stateful_session_pb2.StatefulSession())
+    return optional_filter(names.SESSION_FILTER, stateful_session_pb2.StatefulSession())
 
 
 def on_route(message: route_components_pb2.Route, session: SessionPersistence | None) -> None:

@@ -14,7 +14,7 @@ from tests import databases
 from tests.databases import Database
 from tests.integration.machines import Machine, mesh, needs_root, server, until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120), needs_root]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(120), needs_root]
 
 APP_PORT = 9001
 SNIFFING = 0.3

@@ -92,6 +92,7 @@ def test_two_instances_and_two_callers_share_one_limit(machine: Machine) -> None
     assert 1 <= float(told["plait_rate_limits_limited"]) <= 130, told
 
 
+@pytest.mark.long
 def test_a_rate_holds_and_a_changed_one_too(machine: Machine) -> None:
     """Twenty a second for three seconds, then any number: no proxy is told, since control knows the numbers."""
     machine.apply(limits("web", all="20/s"))
@@ -113,6 +114,7 @@ def test_each_caller_has_a_limit_of_its_own(machine: Machine) -> None:
     assert call(machine, "bob", "web", number=5) == {LIMITED: 5, "seconds": pytest.approx(0, abs=30)}
 
 
+@pytest.mark.long
 def test_without_control_calls_pass_unless_the_service_says_otherwise(machine: Machine) -> None:
     """Control is killed: nobody waits, calls pass or are refused as asked, and are counted again when it is back."""
     machine.apply(limits("web", all="5/d"))
@@ -144,6 +146,7 @@ def redis(folder: Path) -> Generator[tuple[str, "subprocess.Popen[bytes]"]]:
         process.wait()
 
 
+@pytest.mark.long
 def test_counts_in_redis_outlive_control(tmp_path: Path) -> None:
     """After its death the next one goes on counting; without Redis calls pass."""
     with redis(tmp_path) as (url, process):

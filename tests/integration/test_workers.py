@@ -14,7 +14,7 @@ import pytest
 from tests.integration.counted_load import CountedLoad, apply, serve
 from tests.integration.machines import Machine, mesh, needs_root, until
 
-pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.timeout(240), needs_root]
+pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.long, pytest.mark.timeout(240), needs_root]
 HERE, THERE = "10.211.8.1", "10.211.8.2"
 NETNS = "plait-test-worker"
 LINK = "plaitworker0"
@@ -179,7 +179,6 @@ def test_both_workers_serve_and_control_does_not(two: Two, load: CountedLoad) ->
     assert {item["check"] for item in findings if item["state"] == "problem"} <= {"leftovers"}
 
 
-@pytest.mark.long
 def test_each_worker_is_killed_under_load(two: Two, load: CountedLoad) -> None:
     """Changes are acknowledged and in force throughout, no call is lost, and the worker is started again."""
     with load.loses_nothing():
@@ -192,7 +191,6 @@ def test_each_worker_is_killed_under_load(two: Two, load: CountedLoad) -> None:
     assert all(item["connected"] for item in two.proxies())
 
 
-@pytest.mark.long
 def test_control_is_killed_under_load(two: Two, load: CountedLoad) -> None:
     """Its workers end with it, calls go on, and what is applied after its return is acknowledged by all."""
     orphans = list(two.workers().values())

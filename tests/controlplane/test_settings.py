@@ -1,10 +1,11 @@
 """What control can be told."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from plait.controlplane.settings import ControlSettings
+from plait.controlplane.settings import ControlSettings, load
 from plait.errors import RefusedError
 
 
@@ -21,3 +22,21 @@ def test_a_life_that_cannot_work_is_refused(monkeypatch: pytest.MonkeyPatch, tex
     monkeypatch.setenv("PLAIT_LEAF_TTL", text)
     with pytest.raises(RefusedError, match="PLAIT_LEAF_TTL"):
         ControlSettings()
+
+
+def test_all_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A value of the environment that is none of its kind, or out of bounds, is the user's mistake."""
+    monkeypatch.setenv("PLAIT_WORKERS", "-3")
+    monkeypatch.setenv("PLAIT_PERMISSIVE", "perhaps")
+    with pytest.raises(RefusedError) as refusal:
+        load(tmp_path)
+    assert "PLAIT_WORKERS: '-3'" in refusal.value.problem
+    assert "PLAIT_PERMISSIVE: 'perhaps'" in refusal.value.problem
+
+
+def test_a_flag_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What no flag says is taken from the environment."""
+    monkeypatch.setenv("PLAIT_WORKERS", "3")
+    monkeypatch.setenv("PLAIT_TRUST_DOMAIN", "a.b")
+    settings = load(tmp_path, workers=2)
+    assert (settings.state_dir, settings.workers, settings.trust_domain) == (tmp_path, 2, "a.b")

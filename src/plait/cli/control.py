@@ -25,8 +25,8 @@ def main(words: Sequence[str]) -> int:
     up.prepare(mesh.state_dir)
     flags = {name: value for name, value in vars(options).items() if value}
 
+    from plait.controlplane import settings
     from plait.controlplane.run import main as run_control
-    from plait.controlplane.settings import ControlSettings
 
     with pids.registered(mesh.run_dir / "control.pid"):
-        return run_control(ControlSettings(state_dir=mesh.state_dir, **flags)) or 0
+        return run_control(settings.load(mesh.state_dir, **flags)) or 0

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from plait.errors import RefusedError
@@ -71,3 +71,14 @@ class ControlSettings(BaseSettings):
     address_range: str | None = Field(
         default=None, description="10.N.0.0/16 that workload addresses of a new mesh come from"
     )
+
+
+def load(state_dir: Path, **flags: Any) -> ControlSettings:
+    """The settings that these flags and the environment give; RefusedError names all that cannot be read."""
+    try:
+        return ControlSettings(state_dir=state_dir, **flags)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'PLAIT_' + str(item['loc'][0]).upper()}: {item['input']!r}: {item['msg']}" for item in error.errors()
+        )
+        raise RefusedError(wrong, "correct the flag or the variable; `plait control --help` names them") from None

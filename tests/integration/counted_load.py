@@ -12,6 +12,20 @@ from plait.api.client import Client
 from plait.node import client
 from tests.integration.machines import Machine
 
+FRESH_AND_KEPT = {
+    "fresh": {"url": "http://web/", "fresh": True, "pause": 0.02},
+    "kept": {"url": "http://web/", "fresh": False, "pause": 0.02},
+}
+"""Calls to `web`: each on a connection of its own, and all on one."""
+ROUTE_OF_WEB = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: web}}
+spec:
+  parentRefs: [{{group: "", kind: Service, name: web}}]
+  rules: [{{backendRefs: [{{name: {backend}, port: 80}}]}}]
+"""
+
 
 def serve(machine: Machine, name: str, service: str) -> None:
     """Start a workload of a service, with the label `app: web`."""

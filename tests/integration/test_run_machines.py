@@ -1,12 +1,12 @@
 """Two machines of one mesh: network namespaces made here, each with a node agent of its own."""
 
-import subprocess
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.integration.hosts import Prefix, other_host
 from tests.integration.machines import Machine, mesh, needs_root, server, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240), needs_root]
@@ -14,29 +14,11 @@ HERE, THERE = "10.211.7.1", "10.211.7.2"
 NETNS = "plait-test-machine"
 
 
-def ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True)
-
-
 @pytest.fixture(scope="module")
-def second_host() -> Generator[tuple[str, ...]]:
-    """Another host: a namespace with an interface towards this one; the value enters it."""
-    subprocess.run(["ip", "netns", "delete", NETNS], check=False, capture_output=True)
-    subprocess.run(["ip", "link", "delete", "plaittest0"], check=False, capture_output=True)
-    ip("netns", "add", NETNS)
-    ip("link", "add", "plaittest0", "type", "veth", "peer", "name", "eth0", "netns", NETNS)
-    ip("addr", "add", f"{HERE}/24", "dev", "plaittest0")
-    ip("link", "set", "plaittest0", "up")
-    for words in (
-        ("addr", "add", f"{THERE}/24", "dev", "eth0"),
-        ("link", "set", "eth0", "up"),
-        ("link", "set", "lo", "up"),
-    ):
-        ip("-n", NETNS, *words)
-    try:
-        yield ("nsenter", f"--net=/run/netns/{NETNS}")
-    finally:
-        ip("netns", "delete", NETNS)
+def second_host() -> Generator[Prefix]:
+    """Another host; the value enters it."""
+    with other_host(NETNS, link="plaittest0", here=HERE, there=THERE) as prefix:
+        yield prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +28,7 @@ class Two:
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory, second_host: tuple[str, ...]) -> Generator[Two]:
+def two(tmp_path_factory: pytest.TempPathFactory, second_host: Prefix) -> Generator[Two]:
     folder = tmp_path_factory.mktemp("two")
     with mesh(folder / "first", "--listen", HERE, node=False) as first:
         first.start("node", "--address", HERE)

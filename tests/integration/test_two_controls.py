@@ -17,30 +17,18 @@ import yaml
 
 from plait.api.client import Client
 from plait.errors import PlaitError
-from tests.integration.counted_load import CountedLoad, api, apply, serve, stop
+from tests.integration.counted_load import FRESH_AND_KEPT, ROUTE_OF_WEB, CountedLoad, api, apply, serve, stop
 from tests.integration.machines import Machine, needs_root, until
 from tests.store.etcd import etcd, free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.timeout(240), needs_root]
 PORTS = (17443, 17453)
 """Below those that outgoing connections use, for ADS takes the next port."""
-PLAN = {
-    "fresh": {"url": "http://web/", "fresh": True, "pause": 0.02},
-    "kept": {"url": "http://web/", "fresh": False, "pause": 0.02},
-}
 SERVICE = """
 apiVersion: v1
 kind: Service
 metadata: {name: once, namespace: default}
 spec: {selector: {app: once}, ports: [{port: 80}]}
-"""
-ROUTE = """
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {{name: web}}
-spec:
-  parentRefs: [{{group: "", kind: Service, name: web}}]
-  rules: [{{backendRefs: [{{name: {backend}, port: 80}}]}}]
 """
 
 
@@ -183,7 +171,7 @@ def test_addresses_are_given_once(pair: Pair) -> None:
 @pytest.mark.long
 def test_a_root_is_replaced_with_two_controls(pair: Pair, member: Machine) -> None:
     """A rotation that is begun at the control which does not lead goes through, and both end with the same roots."""
-    with CountedLoad(member, PLAN) as load:
+    with CountedLoad(member, FRESH_AND_KEPT) as load:
         load.goes()
         with load.loses_nothing():
             for machine in pair.machines[::-1]:
@@ -204,33 +192,33 @@ def replaced(machine: Machine, before: str) -> bool:
 def test_a_control_that_is_cut_off_lets_its_machines_go(pair: Pair, member: Machine) -> None:
     """A control that alone has lost the store sends its machines to the other one; nothing is lost."""
     serve(member, "green-1", "green")
-    with CountedLoad(member, PLAN) as load:
+    with CountedLoad(member, FRESH_AND_KEPT) as load:
         load.goes()
         with load.loses_nothing():
             pair.way.cut()
-            apply(pair.machines[1], ROUTE.format(backend="green"))
+            apply(pair.machines[1], ROUTE_OF_WEB.format(backend="green"))
             until(lambda: answered(load, "green-1"), within=40, what="the machine follows the control with the store")
             assert "cannot be reached" in pair.machines[0].plait("doctor", "--look-only", code=None)
             pair.way.open()
-            apply(pair.machines[1], ROUTE.format(backend="web"))
+            apply(pair.machines[1], ROUTE_OF_WEB.format(backend="web"))
             until(lambda: answered(load, "blue-1"), within=40, what="and goes on doing so")
     stop(member, "green-1")
 
 
 def test_either_control_is_killed_under_load(pair: Pair, member: Machine) -> None:
     """Each is killed in turn; what is applied at the other one is in force, and no call is lost."""
-    with CountedLoad(member, PLAN) as load:
+    with CountedLoad(member, FRESH_AND_KEPT) as load:
         load.goes()
         with load.loses_nothing():
             pair.machines[0].end("control", signal.SIGKILL)
             serve(member, "green-1", "green")
-            apply(pair.machines[1], ROUTE.format(backend="green"))
+            apply(pair.machines[1], ROUTE_OF_WEB.format(backend="green"))
             until(lambda: answered(load, "green-1"), what="the route that was applied at the survivor is in force")
             until(lambda: accepted(pair.machines[1]), what="the survivor leads and writes statuses")
             pair.start(0)
             until(lambda: pair.machines[0].workloads().keys() >= {"blue-1", "green-1"}, what="the first one follows")
             pair.machines[1].end("control", signal.SIGKILL)
-            apply(pair.machines[0], ROUTE.format(backend="web"))
+            apply(pair.machines[0], ROUTE_OF_WEB.format(backend="web"))
             until(lambda: answered(load, "blue-1"), what="the route that was applied at the other one is in force")
             serve(member, "blue-2", "web")
             stop(member, "blue-1")

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
@@ -11,28 +10,15 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.integration.counted_load import CountedLoad, apply, serve
+from tests.integration.counted_load import FRESH_AND_KEPT, ROUTE_OF_WEB, CountedLoad, apply, serve
+from tests.integration.hosts import Prefix, other_host
 from tests.integration.machines import Machine, mesh, needs_root, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.long, pytest.mark.timeout(240), needs_root]
 HERE, THERE = "10.211.8.1", "10.211.8.2"
-NETNS = "plait-test-worker"
-LINK = "plaitworker0"
 COUNT = 2
 TRIES = 12
 """Where a connection lands is the kernel's choice, one of two: all on one side in so many tries is one in thousands."""
-PLAN = {
-    "fresh": {"url": "http://web/", "fresh": True, "pause": 0.02},
-    "kept": {"url": "http://web/", "fresh": False, "pause": 0.02},
-}
-ROUTE = """
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {{name: web}}
-spec:
-  parentRefs: [{{group: "", kind: Service, name: web}}]
-  rules: [{{backendRefs: [{{name: {backend}, port: 80}}]}}]
-"""
 
 
 @dataclass(slots=True)
@@ -92,30 +78,15 @@ class Two:
         return json.loads(self.first.plait("proxy", "list", "-o", "json"))
 
 
-def ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True)
+@pytest.fixture(scope="module")
+def second_host() -> Generator[Prefix]:
+    """Another host; the value enters it."""
+    with other_host("plait-test-worker", link="plaitworker0", here=HERE, there=THERE) as prefix:
+        yield prefix
 
 
 @pytest.fixture(scope="module")
-def second_host() -> Generator[tuple[str, ...]]:
-    """Another host: a namespace with an interface towards this one; the value enters it."""
-    subprocess.run(["ip", "netns", "delete", NETNS], check=False, capture_output=True)
-    subprocess.run(["ip", "link", "delete", LINK], check=False, capture_output=True)
-    ip("netns", "add", NETNS)
-    ip("link", "add", LINK, "type", "veth", "peer", "name", "eth0", "netns", NETNS)
-    ip("addr", "add", f"{HERE}/24", "dev", LINK)
-    ip("link", "set", LINK, "up")
-    ip("-n", NETNS, "addr", "add", f"{THERE}/24", "dev", "eth0")
-    ip("-n", NETNS, "link", "set", "eth0", "up")
-    ip("-n", NETNS, "link", "set", "lo", "up")
-    try:
-        yield ("nsenter", f"--net=/run/netns/{NETNS}")
-    finally:
-        ip("netns", "delete", NETNS)
-
-
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory, second_host: tuple[str, ...]) -> Generator[Two]:
+def two(tmp_path_factory: pytest.TempPathFactory, second_host: Prefix) -> Generator[Two]:
     folder = tmp_path_factory.mktemp("workers")
     with mesh(folder / "first", "--listen", HERE, "--workers", str(COUNT), node=False) as first:
         first.start("node", "--address", HERE)
@@ -133,8 +104,8 @@ def two(tmp_path_factory: pytest.TempPathFactory, second_host: tuple[str, ...]) 
 @pytest.fixture
 def load(two: Two) -> Generator[CountedLoad]:
     """Calls from the first machine to the service `web`, which the blue workload answers."""
-    apply(two.first, ROUTE.format(backend="web"))
-    with CountedLoad(two.first, PLAN) as running:
+    apply(two.first, ROUTE_OF_WEB.format(backend="web"))
+    with CountedLoad(two.first, FRESH_AND_KEPT) as running:
         running.goes()
         yield running
 
@@ -153,7 +124,7 @@ def _grown(before: Mapping[str, int], after: Mapping[str, int]) -> set[str]:
 
 def turn(two: Two, load: CountedLoad, backend: str, who: str) -> None:
     """Change the route and wait for acknowledgement: then it is in force."""
-    said = two.first.plait("apply", "-f", "-", "--wait", text=ROUTE.format(backend=backend))
+    said = two.first.plait("apply", "-f", "-", "--wait", text=ROUTE_OF_WEB.format(backend=backend))
     assert "load" in said or "prox" in said, said
     assert answered(load, who), f"{who} does not answer though {said} was acknowledged"
 

@@ -76,7 +76,3 @@ class Control(Serving):
             **(self.workers.gauges() if self.workers is not None else {}),
             **self.machines.rotations.gauges(),
         }
-
-    def leads(self) -> bool:
-        """Whether this control leads the others; one that is alone does."""
-        return self.cluster is None or self.cluster.leads

@@ -26,6 +26,7 @@ class Serving:
         self, store: Store, trust_domain: str, *, leads: Callable[[], bool], others: Others | None = None
     ) -> None:
         """`leads`: whether this process writes statuses; `others`: further processes that serve streams."""
+        self.leads = leads
         self.admission = Admission()
         self.objects = Objects(store, self.admission.finish)
         self.builder = Builder(trust_domain=trust_domain)

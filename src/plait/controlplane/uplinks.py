@@ -1,6 +1,6 @@
 """Where machines reach control: one port on loopback and on the address given, served by this process or by workers."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import grpc
@@ -65,15 +65,11 @@ async def _serve(
         limits.handler(by_certificate(domain)),
     ]
     local = GrpcServer(handlers)
-    remembered = outside[1] + 1 if outside and outside[1] else control.state.remembered_port("ads")
-    try:
-        port = await local.listen(f"{LOOPBACK}:{remembered}", credentials())
-    except RefusedError:
-        if not remembered or (outside and outside[1]):
-            raise
-        port = await local.listen(f"{LOOPBACK}:0", credentials())
-    control.state.remember_port("ads", port)
-    control.access.ads_port = port
+
+    async def listen(port: int) -> int:
+        return await local.listen(f"{LOOPBACK}:{port}", credentials())
+
+    port = await _port(control, outside, listen)
     servers = [local]
     if outside and outside[0] not in (LOOPBACK, "localhost"):
         server = GrpcServer(handlers)
@@ -84,16 +80,11 @@ async def _serve(
 
 async def _start_workers(control: Control, workers: Workers, limits: RateLimits, outside: Address | None) -> None:
     """Leave ADS to workers, on the same addresses; its port is remembered."""
-    fixed = bool(outside and outside[1])
-    remembered = outside[1] + 1 if outside and outside[1] else control.state.remembered_port("ads")
-    try:
-        port = workers.reserve(LOOPBACK, remembered)
-    except RefusedError:
-        if not remembered or fixed:
-            raise
-        port = workers.reserve(LOOPBACK, 0)
-    control.state.remember_port("ads", port)
-    control.access.ads_port = port
+
+    async def reserve(port: int) -> int:
+        return workers.reserve(LOOPBACK, port)
+
+    port = await _port(control, outside, reserve)
     hosts = [LOOPBACK]
     if outside and outside[0] not in (LOOPBACK, "localhost"):
         workers.reserve(outside[0], port)
@@ -107,6 +98,21 @@ async def _start_workers(control: Control, workers: Workers, limits: RateLimits,
 
     service = WorkerService(control.store, beginning)
     await workers.start([service.handler(), node_handler(control.machines, named), limits.handler(named)])
+
+
+async def _port(control: Control, outside: Address | None, take: Callable[[int], Awaitable[int]]) -> int:
+    """The port on loopback, taken: the one after that of the API if it was given, else that of last time, else any."""
+    given = outside[1] + 1 if outside and outside[1] else 0
+    wanted = given or control.state.remembered_port("ads")
+    try:
+        port = await take(wanted)
+    except RefusedError:
+        if given or not wanted:
+            raise
+        port = await take(0)
+    control.state.remember_port("ads", port)
+    control.access.ads_port = port
+    return port
 
 
 def identity(control: Control) -> TlsIdentity:

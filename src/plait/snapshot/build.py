@@ -61,6 +61,8 @@ class Builder:
     def __init__(self, *, trust_domain: str = "cluster.local", root_namespace: str = ROOT_NAMESPACE) -> None:
         self._tables = Tables(trust_domain)
         self._links = Links()
+        self._asking: set[tuple[str, int]] = set()
+        """Frontends with a rule that has an authorizer."""
         self._sources: dict[tuple[str, str, str], tuple[str, Mapping[str, int]]] = {}
         self._snapshot = Snapshot(revision=0, trust_domain=trust_domain, root_namespace=root_namespace)
 
@@ -146,9 +148,10 @@ class Builder:
     def _authorizers(self) -> bool:
         """Whether any rule has an authorizer: then every proxy must be ready to ask one."""
         frontends = self._links.frontends
-        if not frontends.changed:
-            return self._snapshot.authorizers
-        return any(frontend.asks_authorizers for frontend in frontends.values().values())
+        for key in frontends.changed:
+            frontend = frontends.get(key)
+            (self._asking.add if frontend is not None and frontend.asks_authorizers else self._asking.discard)(key)
+        return bool(self._asking)
 
     def _frozen(self, touched: Touched) -> Snapshot:
         links, former = self._links, self._snapshot

@@ -76,7 +76,7 @@ def _authorities(gateway: DeclaredGateway, reference: Reference, lookup: SecretL
         sentence = f"caCertificateRefs: {group or 'core'}/{kind} {name} is not supported; name a ConfigMap or Secret"
         return Problem(reason="InvalidCACertificateKind", message=sentence)
     if not lookup.permits(gateway, reference):
-        return _forbidden(f"caCertificateRefs: {kind} {name}", name)
+        return forbidden(f"caCertificateRefs: {kind} {name}", name)
     held = lookup.authorities(reference)
     if held is None or not held.pem:
         sentence = f"caCertificateRefs: {kind} {name} has no PEM certificate under {AUTHORITIES_KEY}, or does not exist"
@@ -94,7 +94,7 @@ def shown_to_backends(gateway: DeclaredGateway, lookup: SecretLookup) -> TlsCert
         sentence = f"spec.tls.backend.clientCertificateRef: {group or 'core'}/{kind} {name} is not a Secret"
         return Problem(reason="InvalidClientCertificateRef", message=sentence)
     if not lookup.permits(gateway, reference):
-        return _forbidden(f"spec.tls.backend.clientCertificateRef: Secret {name}", name)
+        return forbidden(f"spec.tls.backend.clientCertificateRef: Secret {name}", name)
     secret = lookup.secret(name)
     if secret is None or secret.certificate is None:
         why = secret.problem if secret else "does not exist; make it by `kubectl create secret tls`"
@@ -103,7 +103,8 @@ def shown_to_backends(gateway: DeclaredGateway, lookup: SecretLookup) -> TlsCert
     return secret.certificate
 
 
-def _forbidden(what: str, name: ObjectName) -> Problem:
+def forbidden(what: str, name: ObjectName) -> Problem:
+    """A reference to another namespace that nobody there allows."""
     remedy = f"allow it by a ReferenceGrant in namespace {name.namespace}"
     return Problem(reason="RefNotPermitted", message=f"{what} is in another namespace; {remedy}")
 

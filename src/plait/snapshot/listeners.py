@@ -11,7 +11,7 @@ from typing import Final
 from plait.model.gateways import TlsCertificate, TlsTerms
 from plait.model.snapshot import Condition
 from plait.snapshot.attach import GATEWAY_GROUP, admitted_kinds, covers, protocol_kinds
-from plait.snapshot.client_certificates import SecretLookup, asked_of_clients
+from plait.snapshot.client_certificates import SecretLookup, asked_of_clients, forbidden
 from plait.snapshot.conditions import (
     ACCEPTED,
     CONFLICTED,
@@ -149,8 +149,7 @@ def _certificate(gateway: DeclaredGateway, reference: Reference, lookup: SecretL
         sentence = f"certificateRefs: {group or 'core'}/{kind} {name} is not a Secret"
         return Problem(reason="InvalidCertificateRef", message=sentence)
     if not lookup.permits(gateway, reference):
-        remedy = f"allow it by a ReferenceGrant in namespace {name.namespace}"
-        return Problem(reason="RefNotPermitted", message=f"Secret {name} is in another namespace; {remedy}")
+        return forbidden(f"Secret {name}", name)
     secret = lookup.secret(name)
     if secret is None or secret.certificate is None:
         problem = secret.problem if secret else "does not exist; make it by `kubectl create secret tls`"

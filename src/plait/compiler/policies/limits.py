@@ -18,15 +18,14 @@ from envoy.extensions.filters.http.adaptive_concurrency.v3 import adaptive_concu
 from envoy.extensions.filters.http.admission_control.v3 import admission_control_pb2
 from envoy.extensions.filters.http.local_ratelimit.v3 import local_rate_limit_pb2
 from envoy.extensions.filters.network.connection_limit.v3 import connection_limit_pb2
-from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.filters.network.local_ratelimit.v3 import local_rate_limit_pb2 as network_rate_limit_pb2
 from envoy.type.v3 import http_status_pb2, percent_pb2, range_pb2, token_bucket_pb2
 
+from plait.compiler.filters import HttpFilter, http_filter
 from plait.compiler.policies import shared_limits
 from plait.envoy import proto
 from plait.model.protection import RateLimit, ServerProtection
 
-HttpFilter = http_connection_manager_pb2.HttpFilter
 Admission = admission_control_pb2.AdmissionControl
 Gradient = adaptive_concurrency_pb2.GradientControllerConfig
 
@@ -55,12 +54,12 @@ def http_filters(protection: ServerProtection) -> Iterator[HttpFilter]:
     """The filters of a port's connection manager."""
     if protection.rate is not None:
         config = local_rate_limit_pb2.LocalRateLimit(stat_prefix=_STAT_PREFIX)
-        yield HttpFilter(name=RATE_LIMIT, typed_config=proto.packed(config))
+        yield http_filter(RATE_LIMIT, config)
     yield from shared_limits.http_filters(protection)
     if protection.adaptive:
-        yield HttpFilter(name=ADAPTIVE, typed_config=proto.packed(_adaptive(protection)))
+        yield http_filter(ADAPTIVE, _adaptive(protection))
     if protection.admission_control:
-        yield HttpFilter(name=ADMISSION, typed_config=proto.packed(_admission()))
+        yield http_filter(ADMISSION, _admission())
 
 
 def network_filters(protection: ServerProtection) -> Iterator[listener_components_pb2.Filter]:

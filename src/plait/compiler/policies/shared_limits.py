@@ -17,10 +17,10 @@ from envoy.config.core.v3 import config_source_pb2, grpc_service_pb2
 from envoy.config.ratelimit.v3 import rls_pb2
 from envoy.config.route.v3 import route_components_pb2
 from envoy.extensions.filters.http.ratelimit.v3 import rate_limit_pb2
-from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.type.matcher.v3 import string_pb2
 from envoy.type.v3 import http_status_pb2
 
+from plait.compiler.filters import HttpFilter, http_filter
 from plait.envoy import names, proto
 from plait.model.protection import CountedBy, ServerProtection, SharedLimit
 
@@ -33,7 +33,7 @@ UNKNOWN_STATUS: Final = http_status_pb2.LoopDetected
 """The same of requests that nobody counted in time, answered 503."""
 
 
-def http_filters(protection: ServerProtection) -> Iterator[http_connection_manager_pb2.HttpFilter]:
+def http_filters(protection: ServerProtection) -> Iterator[HttpFilter]:
     """The filter of a port's connection manager, if anything is limited so."""
     if protection.shared:
         config = rate_limit_pb2.RateLimit(
@@ -46,7 +46,7 @@ def http_filters(protection: ServerProtection) -> Iterator[http_connection_manag
             rate_limited_status=http_status_pb2.HttpStatus(code=LIMITED_STATUS),
             status_on_error=http_status_pb2.HttpStatus(code=UNKNOWN_STATUS),
         )
-        yield http_connection_manager_pb2.HttpFilter(name=FILTER, typed_config=proto.packed(config))
+        yield http_filter(FILTER, config)
 
 
 def _counter() -> rls_pb2.RateLimitServiceConfig:

@@ -14,7 +14,7 @@ from bench.paths import DIRECT
 from bench.plait_paths import LAYER_4, PLAIT, TWICE
 
 PEERS: Final = (istio_like.NAME, haproxy.NAME, nginx.NAME)
-EVERYBODY: Final = (DIRECT, PLAIT, TWICE, LAYER_4, *PEERS)
+EVERYBODY: Final = (DIRECT, PLAIT, TWICE, LAYER_4, *PEERS, istio_like.UPGRADED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from bench import cells, chart, figures, haproxy, nginx
+from bench import cells, chart, figures, haproxy, istio_like, nginx
 from bench.cells import CORE, Cell
 from bench.figures import Figure
 from bench.mesh import REPOSITORY
@@ -23,7 +23,7 @@ from bench.rows import Row
 RESULT: Final = REPOSITORY / "build" / "bench.json"
 PAGE: Final = REPOSITORY / "docs" / "explanation" / "performance.md"
 PICTURE: Final = PAGE.with_suffix(".svg")
-ORDER: Final = (DIRECT, PLAIT, LAYER_4, TWICE, figures.REFERENCE, haproxy.NAME, nginx.NAME)
+ORDER: Final = (DIRECT, PLAIT, LAYER_4, TWICE, figures.REFERENCE, istio_like.UPGRADED, haproxy.NAME, nginx.NAME)
 IN_CORE: Final = (figures.CPU, figures.RATE, figures.PACED_CPU, figures.ADDED_P50, figures.ADDED_P99, figures.PSS_ALL)
 IN_OTHERS: Final = (figures.CPU, figures.RATE, figures.PACED_CPU, figures.ADDED_P50, figures.ADDED_P99)
 Rows = Mapping[str, Row]

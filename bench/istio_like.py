@@ -1,4 +1,9 @@
-"""Envoys with the configuration that Istio gives them (`bench/istio/`), static, with a sink for their traces."""
+"""Envoys with the configuration that Istio gives them (`bench/istio/`), static, with a sink for their traces.
+
+Istio's sidecars speak HTTP/1.1 with each other for an app that does, unless the mesh sets `h2UpgradePolicy: UPGRADE`
+(its default is DO_NOT_UPGRADE). The pair is measured both ways: HTTP/2 between sidecars costs less when they are
+saturated, since many requests share a TLS record.
+"""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -16,19 +21,25 @@ from plait.node.settings import find_envoy
 from plait.node.settings import load as node_settings
 
 NAME: Final = "Istio-like"
+UPGRADED: Final = "Istio-like-h2"
+"""The same with HTTP/2 between the two sidecars whatever the app speaks."""
 CONFIGURATIONS: Final = Path(__file__).parent / "istio"
 LISTENERS: Final = {"client": "0.0.0.0_80", "server": "virtualInbound"}
 OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 class IstioLike:
-    """The program: the Envoy that Plait uses too."""
+    """The program: the Envoy that Plait uses too; `upgraded` with HTTP/2 between the two for every app."""
 
-    name = NAME
+    def __init__(self, *, upgraded: bool = False) -> None:
+        self._upgraded = upgraded
+        self.name = UPGRADED if upgraded else NAME
 
     def files(self, side: Side) -> Mapping[str, str]:
         """The configuration of one side."""
-        return {"envoy.yaml": yaml.safe_dump(configuration(side), sort_keys=False, width=10000)}
+        return {
+            "envoy.yaml": yaml.safe_dump(configuration(side, upgraded=self._upgraded), sort_keys=False, width=10000)
+        }
 
     def command(self, side: Side) -> Sequence[str]:  # noqa: ARG002 - both sides are started alike
         """How Envoy is started, as Plait starts it: one worker."""
@@ -36,16 +47,16 @@ class IstioLike:
         return [envoy, *bootstrap.arguments("envoy.yaml", log_level="error")]
 
 
-def pair(places: Places, folder: Path) -> Pair:
-    """The pair, and the sink of its traces on the machine."""
-    made = Pair(IstioLike(), places, folder)
+def pairs(places: Places, folder: Path) -> tuple[Pair, ...]:
+    """Both pairs, and the sink of their traces on the machine."""
+    made = tuple(Pair(IstioLike(upgraded=upgraded), places, folder) for upgraded in (False, True))
     sink = folder / "collector"
-    listen = f"listen {made.gateway}:{COLLECTOR_PORT};"
+    listen = f"listen {made[0].gateway}:{COLLECTOR_PORT};"
     places.start(None, upstream.command(sink, listen), folder=sink)
     return made
 
 
-def configuration(side: Side) -> dict[str, Any]:
+def configuration(side: Side, *, upgraded: bool = False) -> dict[str, Any]:
     """The file of this side, changed to what Istio sends for the port's protocol."""
     values = {
         "ADDRESS": side.address,
@@ -59,13 +70,15 @@ def configuration(side: Side) -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load(Template(text).safe_substitute(values))
     if side.protocol is calls.TCP:
         _chain(found, side.role)["filters"] = yaml.safe_load((CONFIGURATIONS / "tcp.yaml").read_text())[side.role]
-    if side.protocol.multiplexed and side.role == "server":
-        _to_the_app(found)["typed_extension_protocol_options"] = {
+    if side.protocol.multiplexed or (upgraded and side.outbound):
+        _called(found)["typed_extension_protocol_options"] = {
             OPTIONS: {
                 "@type": f"type.googleapis.com/{OPTIONS}",
                 "explicit_http_config": {"http2_protocol_options": {}},
             }
         }
+        if side.outbound:
+            _mutual_tls(found)["alpn_protocols"] = ["h2"]
     return found
 
 
@@ -75,5 +88,10 @@ def _chain(document: dict[str, Any], role: str) -> dict[str, Any]:
     return listener["filter_chains"][-1]
 
 
-def _to_the_app(document: dict[str, Any]) -> dict[str, Any]:
+def _called(document: dict[str, Any]) -> dict[str, Any]:
+    """The cluster of the called service (caller's side), or of the app (server's side)."""
     return document["static_resources"]["clusters"][0]
+
+
+def _mutual_tls(document: dict[str, Any]) -> dict[str, Any]:
+    return _called(document)["transport_socket_matches"][0]["transport_socket"]["typed_config"]["common_tls_context"]

@@ -35,7 +35,7 @@ def rows(running: mesh.Mesh, folder: Path, cells: Sequence[Cell]) -> list[Row]:
 
 def _paths(running: mesh.Mesh, own: places.Places, folder: Path, *, skip: Sequence[str]) -> list[paths.PathUnderTest]:
     programs = [program for program in (haproxy.HAProxy(), nginx.Nginx()) if program.name not in skip]
-    pairs = [istio_like.pair(own, folder), *(peers.Pair(program, own, folder) for program in programs)]
+    pairs = [*istio_like.pairs(own, folder), *(peers.Pair(program, own, folder) for program in programs)]
     return [paths.direct(own, folder), *plait_paths.paths(running, folder), *(pair.path() for pair in pairs)]
 
 

@@ -13,7 +13,7 @@ from bench.calls import Call
 from bench.peers import Side
 from plait.node.settings import NodeSettings, find_envoy
 
-PROGRAMS = (haproxy.HAProxy(), nginx.Nginx(), istio_like.IstioLike())
+PROGRAMS = (haproxy.HAProxy(), nginx.Nginx(), istio_like.IstioLike(), istio_like.IstioLike(upgraded=True))
 RUN = load.Run(seconds=1)
 names = pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
 protocols = pytest.mark.parametrize("protocol", calls.PROTOCOLS, ids=lambda protocol: protocol.name)
@@ -63,6 +63,20 @@ def test_a_port_declared_tcp_has_no_http_in_the_istio_like_pair(tmp_path: Path) 
 
         assert "http_connection_manager" not in text
     assert "network.rbac" in str(istio_like.configuration(side(tmp_path, calls.TCP, "server")))
+
+
+def test_the_istio_like_pair_upgrades_http1_only_where_it_is_asked_to(tmp_path: Path) -> None:
+    """Istio speaks the app's protocol between sidecars unless the mesh sets h2UpgradePolicy."""
+    installed, asked = (
+        str(istio_like.configuration(side(tmp_path, calls.HTTP1), upgraded=upgraded)) for upgraded in (False, True)
+    )
+    of_grpc = str(istio_like.configuration(side(tmp_path, calls.GRPC)))
+
+    assert "http2_protocol_options" not in installed
+    assert "'alpn_protocols': ['http/1.1']" in installed
+    for text in (asked, of_grpc):
+        assert "http2_protocol_options" in text
+        assert "'alpn_protocols': ['h2']" in text
 
 
 @pytest.mark.integration

@@ -6,7 +6,7 @@ TEST_PACKAGES = kubernetes-client=kubectl curl=curl socat=socat iptables=iptable
   postgresql=pg_lsclusters postgresql-client=psql redis-server=redis-server redis-tools=redis-cli \
   mariadb-server=mariadbd mariadb-client=mariadb
 BROWSER_PACKAGES = chromium=chromium chromium-driver=chromedriver
-BENCH_PACKAGES = wrk=wrk nghttp2-client=h2load nginx-light=nginx haproxy=haproxy
+BENCH_PACKAGES = nghttp2-client=h2load nginx-light=nginx haproxy=haproxy
 
 .PHONY: setup setup-test setup-browser demo test all-tests check fix golden bench soak conformance docs clean
 

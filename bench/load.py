@@ -1,12 +1,11 @@
-"""Load from inside a network namespace: wrk and h2load for saturation, `pace` and h2load for a fixed rate.
+"""Load from inside a network namespace: h2load for saturation, `pace` and h2load for a fixed rate.
 
 HTTP/1.1 (also where the proxies take it for bytes) uses 32 connections with one request at a time; HTTP/2 and gRPC use
 4 connections with 8 at a time, so that 32 requests are under way as well. At a fixed rate h2load spreads the rate over
 its connections and lets up to 100 requests wait on each.
 
 A run begins with a part that is not read, in which connections are made: with a handshake for each, as paths have them
-whose sidecars pass bytes, two seconds at a fixed rate would tell more of handshakes than of requests. Only wrk has no
-such part; it makes so many requests that handshakes are a few per cent. `started` is called when reading begins.
+whose sidecars pass bytes, two seconds would tell of handshakes too. `started` is called when reading begins.
 """
 
 import json
@@ -33,7 +32,6 @@ RATE: Final = 1000
 WARM_UP: Final = "500ms"
 """h2load's part before reading begins."""
 H2LOAD_READY: Final = "Main benchmark duration is started"
-_UNITS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60000.0}
 _QUESTION: Final = upstream.message(b"question")
 
 
@@ -82,8 +80,7 @@ def saturate(target: Target, run: Run, *, connections: int = CONNECTIONS) -> Out
     if target.call.protocol.multiplexed:
         clients = max(1, connections // STREAMS)
         return _h2load(target, run, ["-c", str(clients), "-m", str(min(STREAMS, connections))])
-    options = ["-t1", f"-c{connections}", f"-d{run.seconds:.0f}s", "--latency", "-H", f"Host: {target.host}"]
-    return parse_wrk(_inside(target, ["wrk", *options, target.url], run, mark=""))
+    return _h2load(target, run, ["--h1", "-c", str(connections), "-m", "1"])
 
 
 def pace(target: Target, run: Run, *, rate: int = RATE) -> Outcome:
@@ -159,33 +156,3 @@ def parse_h2load(text: str, log: str, seconds: float) -> Outcome:
         p50=percentile(taken, 0.5),
         p99=percentile(taken, 0.99),
     )
-
-
-def parse_wrk(text: str) -> Outcome:
-    """What wrk printed."""
-    requests = int(_found(r"(\d+) requests in", text))
-    non_2xx = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-    socket_errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
-    failed = int(non_2xx[1]) if non_2xx else 0
-    failed += sum(int(count) for count in socket_errors.groups()) if socket_errors else 0
-    return Outcome(
-        requests=requests,
-        failed=failed,
-        per_second=float(_found(r"Requests/sec:\s+([\d.]+)", text)),
-        p50=_milliseconds(_found(r"\s50%\s+(\S+)", text)),
-        p99=_milliseconds(_found(r"\s99%\s+(\S+)", text)),
-    )
-
-
-def _found(pattern: str, text: str) -> str:
-    match = re.search(pattern, text)
-    if match is None:
-        raise RuntimeError(f"wrk printed something unexpected: {text.strip()[:300]}")
-    return match[1]
-
-
-def _milliseconds(text: str) -> float:
-    match = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text)
-    if match is None:
-        raise RuntimeError(f"wrk printed `{text}` for a time")
-    return float(match[1]) * _UNITS[match[2]]

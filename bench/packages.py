@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 LOAD: Final = {
-    "/usr/bin/wrk": "wrk",
     "/usr/bin/h2load": "nghttp2-client",
     "/usr/sbin/nginx": "nginx-light",
     "/usr/bin/taskset": "util-linux",

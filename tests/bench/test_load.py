@@ -7,46 +7,16 @@ import pytest
 
 from bench import load, pace, processes
 
-WRK = """Running 4s test @ http://240.240.0.10:80/
-  1 threads and 32 connections
-  Thread Stats   Avg      Stdev     Max   +/- Stdev
-    Latency     5.61ms    2.61ms  42.51ms   80.10%
-  Latency Distribution
-     50%  912.00us
-     75%    6.55ms
-     90%    8.46ms
-     99%    1.25s
-  23431 requests in 4.01s, 27.00MB read
-Requests/sec:   5838.21
-Transfer/sec:      6.73MB
-"""
-
-
-def test_wrk_is_read_in_milliseconds() -> None:
-    """Every unit that wrk prints becomes milliseconds."""
-    outcome = load.parse_wrk(WRK)
-
-    assert (outcome.requests, outcome.failed, outcome.per_second) == (23431, 0, 5838.21)
-    assert (outcome.p50, outcome.p99) == (pytest.approx(0.912), pytest.approx(1250))
-
-
-def test_refused_and_broken_requests_of_wrk_are_failures() -> None:
-    """Statuses other than 2xx and socket errors are added up."""
-    lines = "  Socket errors: connect 1, read 2, write 0, timeout 3\n  Non-2xx or 3xx responses: 30\n"
-
-    assert load.parse_wrk(WRK + lines).failed == 36
-
-
-def test_unexpected_words_of_wrk_are_shown() -> None:
-    """A wrk that says something else is quoted, not guessed at."""
-    with pytest.raises(RuntimeError, match="unable to connect"):
-        load.parse_wrk("unable to connect to 240.240.0.10:80")
-
-
 H2LOAD = """finished in 2.00s, 1500.00 req/s, 1.55MB/s
 requests: 3000 total, 3032 started, 3000 done, 2999 succeeded, 1 failed, 0 errored, 0 timeout
 status codes: 2999 2xx, 0 3xx, 0 4xx, 1 5xx
 """
+
+
+def test_unexpected_words_are_shown() -> None:
+    """An h2load that says something else is quoted, not guessed at."""
+    with pytest.raises(RuntimeError, match="unable to connect"):
+        load.parse_h2load("unable to connect to 240.240.0.10:80", "", 2)
 
 
 def test_h2load_is_read_from_its_log() -> None:

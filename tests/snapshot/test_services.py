@@ -216,8 +216,9 @@ def status(builder: Builder, name: str):
 
 
 def test_a_host_belongs_to_the_older_entry():
-    """The younger entry of one host is told; when the older one goes, it takes over."""
-    older, younger = service_entry("z", "a.corp", created=1), service_entry("a", "a.corp", created=2)
+    """The younger entry of one host that cannot be joined is told; when the older one goes, it takes over."""
+    older = service_entry("z", "a.corp", created=1)
+    younger = service_entry("a", "a.corp", created=2, exportTo=["."])
     builder = built(younger, older)
 
     assert entry(builder.snapshot, "a.corp").origin.name == "z"

@@ -106,7 +106,7 @@ TELEMETRY_OF_NAMESPACE: Final = _message(
 )  # fmt: skip
 ENTRY_COLLISION: Final = _message(
     "PLT0211", "", ERROR, "the host is declared twice",
-    "A host belongs to one Service or ServiceEntry. The later one has no effect for it.",
+    "ServiceEntries for one host are joined where they agree; else the later one, or its port, has no effect there.",
 )  # fmt: skip
 CONFLICTING_DESTINATION_RULES: Final = _message(
     "PLT0212", "", WARNING, "several DestinationRules of a namespace are for the same host",

@@ -22,6 +22,8 @@ _KNOWN: Final = {
     9092: "Kafka",
     27017: "MongoDB",
 }
+_OF_BOTH: Final = ("location", "resolution", "workloadSelector", "exportTo")
+"""What ServiceEntries of a namespace must agree on to be one service."""
 _TCP: Final = ("TCP", "MONGO", "MYSQL", "REDIS", "")
 
 
@@ -113,16 +115,32 @@ def collisions(mesh: Mesh) -> Iterator[Finding]:
     for item in mesh.of(ISTIO, "ServiceEntry"):
         for host in item.spec["hosts"].items():
             earlier = first.setdefault(host.text.lower(), item)
-            if earlier is not item and not _private(item, earlier):
-                kind = earlier.resource.kind.kind
-                sentence = f"{kind} {earlier.full_name} declares {host.text} too"
-                yield item.find(messages.ENTRY_COLLISION, host, sentence, "join the two, or limit both with exportTo")
+            if earlier is not item:
+                yield from _collision(item, earlier, host)
 
 
-def _private(one: Item, other: Item) -> bool:
-    """Whether two entries of different namespaces are each for their own only."""
-    alone = all(item.spec["exportTo"].texts() in ((".",), (item.namespace,)) for item in (one, other))
-    return alone and one.namespace != other.namespace
+def _collision(item: Item, earlier: Item, host: Field) -> Iterator[Finding]:
+    """What a later one cannot say of a host, as `snapshot.entry_merging` joins them."""
+    kind = earlier.resource.kind.kind
+    if kind == "Service" or not _joined(item, earlier):
+        sentence = f"{kind} {earlier.full_name} declares {host.text} too"
+        yield item.find(messages.ENTRY_COLLISION, host, sentence, "join the two, or let both say the same")
+        return
+    known = {port["number"].number: port["protocol"].text.upper() for port in earlier.spec["ports"].items()}
+    for port in item.spec["ports"].items():
+        spoken, other = port["protocol"].text.upper(), known.get(port["number"].number, "")
+        if spoken and other and spoken != other:
+            where = f"port {port['number'].number} of {host.text}"
+            sentence = f"{where} is {spoken} here, but {other} in {kind} {earlier.full_name}"
+            yield item.find(messages.ENTRY_COLLISION, port, sentence, "give both the same protocol")
+
+
+def _joined(one: Item, other: Item) -> bool:
+    """Whether two ServiceEntries for a host are one service: of one namespace and kind, or the same in two."""
+    left, right = (dict(item.resource.document.get("spec", {})) for item in (one, other))
+    if one.namespace != other.namespace:
+        return all(left.get(field) == right.get(field) for field in {*left, *right} - {"exportTo", "hosts"})
+    return all(left.get(field) == right.get(field) for field in _OF_BOTH)
 
 
 def entry_addresses(mesh: Mesh) -> Iterator[Finding]:

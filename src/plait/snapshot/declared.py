@@ -37,7 +37,10 @@ class DeclaredPort:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FixedEndpoint:
-    """An endpoint that a ServiceEntry lists; `ports` are by the name of the service's port."""
+    """An endpoint that a ServiceEntry lists; `ports` are by the name of the service's port.
+
+    `only` are the numbers of the service's ports that it is for, empty for all.
+    """
 
     address: str
     ports: tuple[tuple[str, int], ...] = ()
@@ -45,6 +48,11 @@ class FixedEndpoint:
     locality: str = ""
     weight: int = 1
     labels: Labels = ()
+    only: tuple[int, ...] = ()
+
+    def serves(self, port: DeclaredPort) -> bool:
+        """Whether it is behind a port of the service."""
+        return not self.only or port.number in self.only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,7 +81,9 @@ def cluster_identities(service: DeclaredService, port: DeclaredPort, behind: Beh
     """The SPIFFE IDs that endpoints of a port of the service may prove; none outside the mesh."""
     if service.external:
         return ()
-    found = {fixed.identity for fixed in service.fixed} | {name for name in service.proves if "://" in name}
+    found = {fixed.identity for fixed in service.fixed if fixed.serves(port)} | {
+        name for name in service.proves if "://" in name
+    }
     for member, number in _listed(service, port, behind):
         if behind.secured(member, number):
             found.add(str(member.workload.identity))
@@ -116,7 +118,7 @@ def _all(service: DeclaredService, port: DeclaredPort, behind: Behind) -> Iterab
     for item in sorted(behind.slices, key=lambda item: item.name):
         yield from _of_slice(service, port, item, behind)
     if service.resolution is Resolution.STATIC or service.resolution.is_named:
-        yield from (_of_fixed(service, port, fixed) for fixed in service.fixed)
+        yield from (_of_fixed(service, port, fixed) for fixed in service.fixed if fixed.serves(port))
 
 
 def _secured(service: DeclaredService, member: DeclaredWorkload, number: int, behind: Behind) -> bool:

@@ -6,7 +6,7 @@ from plait.model.ids import ObjectName
 from plait.snapshot.declared import DeclaredEntry, DeclaredService, DeclaredSlice
 from plait.snapshot.dirty import Dirty
 from plait.snapshot.index import References, Selectors, put_value
-from plait.snapshot.services import host_of, service_host
+from plait.snapshot.services import entries_of, host_of, service_host
 from plait.snapshot.virtual_hosts import joined, spelled_as_service
 
 _Source = tuple[str, ObjectName]
@@ -108,6 +108,10 @@ class ServiceTable:
         if owner is not None and owner.is_virtual and spelled_as_service(host) in self._candidates:
             return None
         return owner
+
+    def entries_for(self, host: str) -> tuple[DeclaredService, ...]:
+        """What ServiceEntries declare of a host, the one in force first."""
+        return entries_of(self._candidates.get(host, {}).values())
 
     def with_endpoints(self, host: str) -> DeclaredService | None:
         """Who has a host, if calls can be sent to it."""

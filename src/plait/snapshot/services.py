@@ -1,6 +1,7 @@
 """Services to declared services, and these (and those of ServiceEntries) to the services of the model.
 
-A host belongs to one owner: a Service before any ServiceEntry, then the oldest ServiceEntry, then a VirtualService.
+A host belongs to one owner: a Service before any ServiceEntry, then the oldest ServiceEntry (with those that
+`entry_merging` joins to it), then a VirtualService.
 What a port speaks is decided in `link`, where routes and registrations are known.
 """
 
@@ -88,6 +89,11 @@ def _port(port: core.ServicePort) -> DeclaredPort:
 def owner_of(candidates: Iterable[DeclaredService]) -> DeclaredService | None:
     """The service that a host belongs to, among all that declare it."""
     return min(candidates, key=_precedence, default=None)
+
+
+def entries_of(candidates: Iterable[DeclaredService]) -> tuple[DeclaredService, ...]:
+    """Those of a host's candidates that ServiceEntries declare, the one in force first."""
+    return tuple(sorted((item for item in candidates if item.origin.kind == "ServiceEntry"), key=_precedence))
 
 
 def _precedence(item: DeclaredService) -> tuple[object, ...]:

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from plait.model.ids import ObjectName
 from plait.model.snapshot import Condition, ParentStatus, Status
 from plait.snapshot.attach import GATEWAY_GROUP, is_gateway, is_service, service_problem, takes
-from plait.snapshot.conditions import ACCEPTED, RESOLVED_REFS, Problem, checked, holds, partially_invalid
+from plait.snapshot.conditions import ACCEPTED, CONFLICTED, RESOLVED_REFS, Problem, checked, holds, partially_invalid
 from plait.snapshot.declared import DeclaredEntry, DeclaredPort, DeclaredService
 from plait.snapshot.declared_routes import DeclaredRoute, ParentRef
 from plait.snapshot.dirty import Dirty
+from plait.snapshot.entry_merging import problems
 from plait.snapshot.gateways import class_status
 from plait.snapshot.link_destinations import DESTINATION_RULE, note_destination_conditions
 from plait.snapshot.link_policies import AUTHORIZATION_POLICY, PEER_AUTHENTICATION
@@ -150,7 +151,7 @@ def _at(resolved: ResolvedRoute | None, problem: Problem | None) -> tuple[Condit
 
 def _entry_status(stage: Stage, entry: DeclaredEntry) -> Status:
     conflicts = tuple(_entry_conflicts(stage, entry))
-    lost = len(conflicts) == len(entry.services)
+    lost = sum(problem.reason == CONFLICTED for problem in conflicts) == len(entry.services)
     none_left = not entry.services
     refused = (conflicts or entry.dropped) if lost or none_left else ()
     return Status(
@@ -167,14 +168,12 @@ def _entry_status(stage: Stage, entry: DeclaredEntry) -> Status:
 def _entry_conflicts(stage: Stage, entry: DeclaredEntry) -> Iterable[Problem]:
     for service in entry.services:
         owner = stage.tables.services.owners.get(service.host)
-        if owner is not None and (owner.origin.kind, owner.origin.namespace, owner.origin.name) != (
-            SERVICE_ENTRY,
-            entry.name.namespace,
-            entry.name.name,
-        ):
+        if owner is not None and owner.is_entry:
+            yield from problems(stage.tables.services.entries_for(service.host), service.origin)
+        elif owner is not None:
             origin = owner.origin
             sentence = (
                 f"hosts: {service.host} belongs to {origin.kind} {origin.namespace}/{origin.name}; "
                 "remove it from one of the two"
             )
-            yield Problem(reason="Conflicted", message=sentence)
+            yield Problem(reason=CONFLICTED, message=sentence)

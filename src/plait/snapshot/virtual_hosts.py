@@ -13,8 +13,9 @@ from plait.model.ids import ObjectName, Origin
 from plait.model.services import Protocol
 from plait.resources.istio.virtual_service import VirtualServiceSpec
 from plait.snapshot.declared import DeclaredPort, DeclaredService
+from plait.snapshot.entry_merging import merged
 from plait.snapshot.exports import seen_from
-from plait.snapshot.services import CLUSTER_DOMAIN, entry_name, owner_of
+from plait.snapshot.services import CLUSTER_DOMAIN, entries_of, entry_name, owner_of
 from plait.snapshot.virtual_destinations import MESH
 
 _HTTP: Final = 80
@@ -84,9 +85,14 @@ def _ports(spec: VirtualServiceSpec) -> Iterable[DeclaredPort]:
 
 
 def joined(candidates: Iterable[DeclaredService]) -> DeclaredService | None:
-    """The owner of a host. VirtualServices that have it together are one: every namespace that sees one sees it."""
+    """The owner of a host. ServiceEntries that have it together are one service, as far as `entry_merging` says.
+
+    VirtualServices that have it together are one too: every namespace that sees one sees it.
+    """
     found = tuple(candidates)
     owner = owner_of(found)
+    if owner is not None and owner.origin.kind == "ServiceEntry":
+        return merged(entries_of(found))
     if owner is None or not owner.is_virtual or len(found) == 1:
         return owner
     ports = {

@@ -17,6 +17,7 @@ from plait.model.protection import CallerProtection, Ejection, RateLimit, Server
 from plait.model.security import MutualTlsMode
 from plait.model.services import Capture, Protocol
 from plait.model.traffic import Destination, Rule
+from plait.model.traffic_policy import Pool
 from tests import builders as b
 from tests.compiler import loopback
 from tests.envoy import live
@@ -82,11 +83,13 @@ def caller(protection: CallerProtection, *ports: int, timeout: float | None = No
 
 
 @contextlib.contextmanager
-def server(protection: ServerProtection, app: int, *, protocol: Protocol = Protocol.HTTP) -> Generator[int]:
+def server(
+    protection: ServerProtection, app: int, *, protocol: Protocol = Protocol.HTTP, pool: Pool | None = None
+) -> Generator[int]:
     """A server's sidecar in front of an app; the port that it takes plaintext at."""
     sidecar = live.free_port()
     port = b.inbound(app, protocol=protocol, mutual_tls=MutualTlsMode.DISABLE, sidecar_port=sidecar)
-    view = b.view("web", replace(port, protection=protection), capture=Capture.EXPLICIT)
+    view = b.view("web", replace(port, protection=protection, pool=pool), capture=Capture.EXPLICIT)
     with live.running(loopback.server(view)):
         yield sidecar
 
@@ -209,6 +212,14 @@ def test_an_instance_works_on_so_many_and_lets_so_many_wait() -> None:
         at_once(2, lambda: live.request(("127.0.0.1", port)))  # connections that are still being made wait in the queue
         found = shed(at_once(8, lambda: live.request(("127.0.0.1", port))))
         assert found == {(200, ""): 3, (503, "concurrency"): 5}
+
+
+def test_a_pool_limits_the_connections_to_the_app() -> None:
+    """As a Sidecar or a DestinationRule says: one is worked on, one waits, the rest is answered 503."""
+    pool = Pool(max_connections=1, max_pending=1, requests_per_connection=1)
+    with worker(delay=0.5) as app, server(ServerProtection(), app.port, pool=pool) as port:
+        found = at_once(6, lambda: live.request(("127.0.0.1", port)))
+        assert Counter(answer.status for answer in found) == {200: 2, 503: 4}
 
 
 def test_an_instance_takes_so_many_in_a_time() -> None:

@@ -1,6 +1,7 @@
 """How a port is processed at the server, and what callers are told of it."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -17,9 +18,11 @@ from plait.snapshot.outbound_clusters import IDLE_BETWEEN_SIDECARS
 from plait.snapshot.project import project
 from tests.snapshot.resources_builders import (
     authorization_policy,
+    destination_rule,
     name_of,
     peer_authentication,
     service,
+    sidecar,
     snapshot_of,
     workload,
 )
@@ -138,3 +141,35 @@ def test_the_app_is_told_the_caller_on_request():
         view = project(snapshot_of(declared, FIRST, CALLER), name_of("client"), frozenset({WEB}))
         assert [cluster.tells_caller for cluster in view.clusters] == [expected]
         assert [frontend.tells_caller for frontend in view.frontends] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("spec", "limit"),
+    [
+        ({}, 4),
+        ({"inboundConnectionPool": {"tcp": {"maxConnections": 3}}}, 3),
+        ({"inboundConnectionPool": {"http": {"maxRetries": 3}}}, None),
+        (
+            {
+                "inboundConnectionPool": {"tcp": {"maxConnections": 3}},
+                "ingress": [{"port": {"number": 8080}, "connectionPool": {"tcp": {"maxConnections": 2}}}],
+            },
+            2,
+        ),
+        ({"ingress": [{"port": {"number": 9}, "connectionPool": {"tcp": {"maxConnections": 2}}}]}, 4),
+    ],
+)
+def test_limits_of_connections_to_the_app(spec: dict[str, Any], limit: int | None):
+    """A Sidecar's port before its default before the DestinationRule, each replacing the others as a whole."""
+    rule = destination_rule("web", policy={"connectionPool": {"tcp": {"maxConnections": 4}}})
+    snapshot = mesh(rule, sidecar("s", "*/*", **spec))
+    (port,) = inbound_ports(snapshot, snapshot.workloads[name_of("web-1")])
+    assert port.pool is not None
+    assert port.pool.max_connections == limit
+
+
+def test_idle_connections_to_the_app_as_the_sidecar_says():
+    """The time is the Sidecar's where it gives one."""
+    snapshot = mesh(sidecar("s", "*/*", inboundConnectionPool={"http": {"idleTimeout": "9s"}}))
+    (port,) = inbound_ports(snapshot, snapshot.workloads[name_of("web-1")])
+    assert port.idle_timeout == 9

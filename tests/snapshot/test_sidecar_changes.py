@@ -76,9 +76,16 @@ def test_removing_gives_back_what_was_before():
 
 def test_what_changes_nothing_touches_nothing():
     """A written label of the Sidecar, or a part of it that is not done, touches no workload."""
-    again = sidecar("s", f"./{A}", selector={"app": "app"}, inboundConnectionPool={"tcp": {"maxConnections": 1}})
+    again = sidecar("s", f"./{A}", selector={"app": "app"}, ingress=[{"port": {"number": 1}, "bind": "0.0.0.0"}])
 
     assert not changed(again, before=(ONLY_A,)).touched
+
+
+def test_limits_of_connections_to_the_app_touch_the_workload_itself():
+    """They are in its own configuration, and nobody else's."""
+    again = sidecar("s", f"./{A}", selector={"app": "app"}, inboundConnectionPool={"tcp": {"maxConnections": 1}})
+
+    assert changed(again, before=(ONLY_A,)).touched.workloads == {name_of("app")}
 
 
 def test_a_label_brings_a_workload_under_a_sidecar():

@@ -172,11 +172,9 @@ NOT_DONE: list[tuple[Document, str]] = [
     ({"ingress": [{"port": {"number": 1}, "bind": "0.0.0.0"}]}, "ingress[0].bind"),
     ({"ingress": [{"port": {"number": 1}, "captureMode": "NONE"}]}, "ingress[0].captureMode"),
     ({"ingress": [{"port": {"number": 1, "protocol": "TLS"}, "tls": {}}]}, "ingress[0].tls"),
-    ({"ingress": [{"port": {"number": 1}, "connectionPool": {"tcp": {}}}]}, "ingress[0].connectionPool"),
     ({"egress": [{"hosts": ["./*"], "captureMode": "NONE"}]}, "egress[0].captureMode"),
     ({"egress": [{"hosts": ["./*"], "port": {"number": 1}, "bind": "::1"}]}, "egress[0].bind"),
     ({"egress": [{"hosts": ["./*"], "port": {"number": 1, "protocol": "HTTP_PROXY"}}]}, "egress[0].port"),
-    ({"inboundConnectionPool": {"tcp": {"maxConnections": 1}}}, "inboundConnectionPool"),
     (
         {"outboundTrafficPolicy": {"mode": "ALLOW_ANY", "egressProxy": {"host": "a.b", "port": {"number": 1}}}},
         "outboundTrafficPolicy.egressProxy",

@@ -251,6 +251,8 @@ def inbound(port: InboundPort) -> cluster_pb2.Cluster:
         message.metadata.CopyFrom(proto.metadata(names.METADATA, (("limits", written),)))
     if port.protocol.is_http:
         options = _http_options(port.protocol, negotiate=False, idle_timeout=port.idle_timeout, max_age=None)
+        if port.pool is not None:
+            pools.requests(options, port.pool)
         message.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(proto.packed(options))
     return message
 

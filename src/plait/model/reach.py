@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from plait.model.ids import ObjectName, Origin
 from plait.model.services import Service
+from plait.model.traffic_policy import Pool
 
 ANY = "*"
 OWN = "."
@@ -55,13 +56,20 @@ class Verdict:
 class Reach:
     """What one Sidecar lets workloads call; `registry_only` refuses what is no service of the mesh.
 
-    `app_ports` are (port, port of the app): where calls to the workload go that its app takes at another port.
+    `app_ports` are (port, port of the app): where calls to the workload go that its app takes at another port. `pool`
+    limits the connections to the app, `pools` those of single ports, which inherit nothing from it.
     """
 
     sidecar: ObjectName
     listeners: tuple[EgressListener, ...]
     registry_only: bool = False
     app_ports: tuple[tuple[int, int], ...] = ()
+    pool: Pool | None = None
+    pools: tuple[tuple[int, Pool], ...] = ()
+
+    def pool_at(self, port: int) -> Pool | None:
+        """The limits of connections to a port of the app, None where it is for others to say."""
+        return dict(self.pools).get(port, self.pool)
 
     def verdict(self, service: Service, port: int, namespace: str) -> Verdict:
         """Whether a caller in that namespace may call that port of a service, and which host says so."""

@@ -54,6 +54,7 @@ def inbound_ports(snapshot: Snapshot, workload: Workload) -> tuple[InboundPort, 
     found: list[InboundPort] = []
     for number, protocol in app_ports(snapshot, workload).items():
         leading = services.get(number, ())
+        own = reach.pool_at(number) if reach else None
         protection = tightest(service.protection.server for service in leading)
         reasons = (*http_reasons(number, policies), *reasons_for(protection)) if protocol.is_http else ()
         found.append(
@@ -66,10 +67,10 @@ def inbound_ports(snapshot: Snapshot, workload: Workload) -> tuple[InboundPort, 
                 sidecar_port=sidecars.get(number, 0),
                 app_port=elsewhere.get(number, 0),
                 policies=policies,
-                idle_timeout=_idle_timeout(leading),
+                idle_timeout=_idle_timeout(leading, own),
                 protection=protection,
                 tells_caller=any(service.tells_caller for service in leading),
-                pool=_pool(snapshot, workload, leading, number),
+                pool=own or _pool(snapshot, workload, leading, number),
             )
         )
     return tuple(found)
@@ -98,8 +99,10 @@ def _pool(snapshot: Snapshot, workload: Workload, leading: Iterable[Service], nu
     return None
 
 
-def _idle_timeout(leading: Iterable[Service]) -> float:
-    """Seconds that an idle connection to the app is kept: as the services that lead there say, else the usual."""
+def _idle_timeout(leading: Iterable[Service], own: Pool | None) -> float:
+    """Seconds that an idle connection to the app is kept: as its Sidecar or services say, else the usual."""
+    if own is not None and own.idle_timeout:
+        return own.idle_timeout
     said = [service.protection.callers.idle_timeout for service in leading]
     return min((seconds for seconds in said if seconds is not None), default=IDLE_TOWARDS_AN_APP)
 

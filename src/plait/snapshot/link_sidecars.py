@@ -46,13 +46,14 @@ def follow_reaches(stage: Stage, dirty: Dirty, *, root_namespace: str) -> None:
         reaches.put(name, reach)
         choosing = chooser.selecting(declared.workload) if declared else ()
         dirty.sidecars.update(links.overlaps.put(SIDECAR, name, choosing))
-        if declared and _app_ports(former) != _app_ports(reach):
+        if declared and _at_the_app(former) != _at_the_app(reach):
             stage.effects.hosts.add(declared.workload.address)
             stage.effects.workloads.add(name)
 
 
-def _app_ports(reach: Reach | None) -> tuple[tuple[int, int], ...]:
-    return reach.app_ports if reach else ()
+def _at_the_app(reach: Reach | None) -> tuple[object, ...]:
+    """What is said of calls to the workload itself."""
+    return (reach.app_ports, reach.pool, reach.pools) if reach else ((), None, ())
 
 
 def note_places(stage: Stage, host: str, members: Sequence[DeclaredWorkload], *, same: bool) -> None:

@@ -6,7 +6,6 @@ from typing import Final
 from plait.resources.istio.sidecar import IstioEgressListener, IstioIngressListener, SidecarSpec
 from plait.snapshot.conditions import Problem
 
-_LIMITS: Final = "limits of connections are not taken from a Sidecar"
 _CAPTURED: Final = "has no effect: calls are captured where the app makes them, at the service's own address"
 
 
@@ -16,8 +15,6 @@ def not_done(spec: SidecarSpec) -> Iterator[Problem]:
         yield from (_problem(f"ingress[{index}].{text}") for text in _of_ingress(ingress))
     for index, egress in enumerate(spec.egress):
         yield from (_problem(f"egress[{index}].{text}") for text in _of_egress(egress))
-    if spec.inbound_connection_pool is not None:
-        yield _problem(f"inboundConnectionPool has no effect: {_LIMITS}")
     policy = spec.outbound_traffic_policy
     if policy is not None and policy.egress_proxy is not None:
         yield _problem("outboundTrafficPolicy.egressProxy has no effect: calls to unknown hosts go there directly")
@@ -45,8 +42,6 @@ def _of_ingress(listener: IstioIngressListener) -> Iterator[str]:
         yield "captureMode has no effect: calls to the workload's address are captured"
     if listener.tls is not None:
         yield "tls has no effect: a PeerAuthentication says what the port accepts, other TLS reaches the app as it is"
-    if listener.connection_pool is not None:
-        yield f"connectionPool has no effect: {_LIMITS}"
 
 
 def _of_egress(listener: IstioEgressListener) -> Iterator[str]:

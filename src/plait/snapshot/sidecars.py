@@ -3,7 +3,7 @@
 Istio's order: the oldest Sidecar of the workload's namespace whose selector chooses it, then the oldest of the
 namespace without a selector, then the root namespace's without one; never two together. Gateways have none. Of two for
 the same workloads the older is in force and the other gets a condition. What of a Sidecar is not done (its own
-listeners, limits of connections, an egress proxy) is said in its condition PartiallyInvalid and changes nothing else;
+listeners, an egress proxy) is said in its condition PartiallyInvalid and changes nothing else;
 so is a workload that an older one with another selector chooses too.
 """
 
@@ -14,10 +14,12 @@ from plait.model.ids import ObjectName
 from plait.model.reach import ANY, EgressListener, HostPattern, Reach
 from plait.model.services import Labels, Workload, WorkloadKind
 from plait.model.snapshot import Condition, SelectedReach
+from plait.model.traffic_policy import Pool
 from plait.resources.istio.sidecar import IstioEgressListener, IstioIngressListener, OutboundTrafficPolicy, SidecarSpec
 from plait.snapshot.conditions import ACCEPTED, fails, holds, partially_invalid
 from plait.snapshot.sidecar_limits import app_port, not_done
 from plait.snapshot.sidecar_table import DeclaredSidecar
+from plait.snapshot.traffic_policies import declared_pool
 from plait.snapshot.workloads import labels_of, selects
 
 EXCLUDED: Final = "~"
@@ -34,6 +36,8 @@ def declare_sidecar(name: ObjectName, spec: SidecarSpec, *, generation: int, cre
         listeners=listeners or (_EVERYTHING,),
         registry_only=_registry_only(spec.outbound_traffic_policy),
         app_ports=tuple(sorted(_app_ports(spec.ingress))),
+        pool=declared_pool(spec.inbound_connection_pool),
+        pools=tuple(sorted(_pools(spec.ingress), key=lambda item: item[0])),
     )
     return DeclaredSidecar(
         selected=SelectedReach(selector=labels_of(selector.labels) if selector else None, reach=reach),
@@ -53,6 +57,13 @@ def _app_ports(ingress: Iterable[IstioIngressListener]) -> Iterable[tuple[int, i
         found = app_port(listener.default_endpoint)
         if found and listener.port.number:
             yield listener.port.number, found
+
+
+def _pools(ingress: Iterable[IstioIngressListener]) -> Iterable[tuple[int, Pool]]:
+    for listener in ingress:
+        pool = declared_pool(listener.connection_pool)
+        if pool is not None and listener.port.number:
+            yield listener.port.number, pool
 
 
 def _listener(listener: IstioEgressListener, path: str) -> EgressListener:

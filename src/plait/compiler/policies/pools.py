@@ -39,10 +39,11 @@ def on_options(options: Options, policy: TrafficPolicy) -> None:
     if codes:
         options.outlier_detection.error_matcher.CopyFrom(_errors(codes))
     if policy.pool is not None:
-        _requests(options, policy.pool)
+        requests(options, policy.pool)
 
 
-def _requests(options: Options, pool: Pool) -> None:
+def requests(options: Options, pool: Pool) -> None:
+    """Gives HTTP options what a pool says of requests on one connection, and how long it lives."""
     common = options.common_http_protocol_options
     if pool.requests_per_connection is not None:
         common.max_requests_per_connection.value = pool.requests_per_connection

@@ -134,6 +134,7 @@ def test_endpoints_come_and_go(machine: Machine, load: MixedLoad) -> None:
             answers_more(load, stream, name)
 
 
+@pytest.mark.long
 def test_routes_change(machine: Machine, load: MixedLoad) -> None:
     """Routes of every service made, changed and deleted, while calls and streams are in hand."""
     with load.loses_nothing():
@@ -148,6 +149,7 @@ def test_routes_change(machine: Machine, load: MixedLoad) -> None:
             delete(machine, GATEWAY_API, "httproutes", service)
 
 
+@pytest.mark.long
 def test_ports_come_and_go(machine: Machine, load: MixedLoad) -> None:
     """A port is added to every service, and taken away: the servers' listeners change under open connections."""
     with load.loses_nothing():
@@ -156,6 +158,7 @@ def test_ports_come_and_go(machine: Machine, load: MixedLoad) -> None:
                 in_force(machine, ported(service, more=more))
 
 
+@pytest.mark.long
 def test_a_gateway_listens_elsewhere_too(machine: Machine, load: MixedLoad) -> None:
     """A listener is added to the Gateway that calls come through, and taken away."""
     with load.loses_nothing():

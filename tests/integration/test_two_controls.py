@@ -132,6 +132,7 @@ def accepted(machine: Machine) -> bool:
     return any(item["type"] == "Accepted" for parent in parents for item in parent["conditions"])
 
 
+@pytest.mark.long
 def test_either_control_answers_for_the_mesh(pair: Pair, member: Machine) -> None:
     """Proxies, machines and tokens are those of one mesh, whichever control is asked."""
     for machine in pair.machines:

@@ -145,6 +145,7 @@ def test_every_envoy_is_replaced_under_load(machine: Machine, load: CountedLoad,
         none_leaves(machine, "load", "tcp-1")
 
 
+@pytest.mark.long
 @needs_root
 def test_of_three_envoys_the_oldest_listens_no_more(machine: Machine, load: CountedLoad) -> None:
     """New connections are led to one of two sockets of a port: a third would make them go to an older Envoy."""
@@ -186,7 +187,7 @@ def test_replaced_envoys_that_pass_bytes_end_with_their_callers_connections(
     "case",
     [
         ("#!/bin/sh\necho 'unknown flag: --concurrency' >&2\nexit 1\n", "unknown flag: --concurrency"),
-        ("#!/bin/sh\nexec sleep 60\n", "has not connected after 4 s"),
+        pytest.param(("#!/bin/sh\nexec sleep 60\n", "has not connected after 4 s"), marks=pytest.mark.long),
     ],
 )
 def test_an_envoy_that_cannot_serve_changes_nothing(

@@ -52,6 +52,8 @@ class FakeMesh:
     socket: Path
     ready: bool = True
     waited: schemas.WaitAnswer = field(default_factory=schemas.WaitAnswer)
+    rehearsal: schemas.Rehearsal | None = None
+    """What a dry run is told."""
     asked: list[Any] = field(default_factory=list[Any])
     authorities: list[schemas.CaStatus] = field(default_factory=list[schemas.CaStatus])
     """What is said of the authority, one after the other; the last one again and again."""
@@ -76,6 +78,7 @@ class FakeMesh:
             status=self._status,
             why=self._why,
             create_token=self._token,
+            rehearse=lambda _writes: self.rehearsal,
         )
 
     def _config(self, namespace: str, name: str) -> Mapping[str, Any]:

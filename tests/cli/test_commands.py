@@ -153,6 +153,51 @@ def test_apply_dry_run(plait: Plait, mesh: FakeMesh, shop: Path):
     assert plait("get", "svc", "web").code == 4
 
 
+def test_a_dry_run_tells_what_would_change_and_what_envoy_would_refuse(plait: Plait, mesh: FakeMesh, shop: Path):
+    """Who would change, which conditions would turn bad and what Envoy says, each at the user's line; then it fails."""
+    source = schemas.Source(kind="HTTPRoute", namespace="default", name="web", file="shop.yaml", line=10)
+    mesh.rehearsal = schemas.Rehearsal(
+        proxies=2,
+        workloads=(schemas.RehearsedWorkload(namespace="default", name="client", added=1, changed=2),),
+        conditions=(
+            schemas.RehearsedCondition(
+                source=source, at="Service web", type="ResolvedRefs", status="False", reason="BackendNotFound",
+                message="no Service v9",
+            ),
+        ),
+        validated=3,
+        refused=(
+            schemas.RehearsedRefusal(
+                proxy="default/client", resource="web:80", message="no such cluster", sources=(source,)
+            ),
+        ),
+    )  # fmt: skip
+
+    outcome = plait("apply", "-f", "shop.yaml", "--dry-run")
+
+    assert outcome.code == 1
+    assert outcome.out.splitlines()[2:] == [
+        "default/client would change: 3 resources (1 added, 2 changed)",
+        "1 of 2 connected proxies would change.",
+        "shop.yaml:10: HTTPRoute default/web: would become ResolvedRefs=False at Service web (BackendNotFound): "
+        "no Service v9",
+        "shop.yaml:10: HTTPRoute default/web: Envoy would refuse web:80 at default/client: no such cluster",
+    ]
+
+
+def test_a_dry_run_that_envoy_takes_ends_well(plait: Plait, mesh: FakeMesh, shop: Path):
+    """How many resources Envoy took is said; where none could be asked, that is said too, and is no failure."""
+    mesh.rehearsal = schemas.Rehearsal(proxies=1, validated=3)
+    taken = plait("apply", "-f", "shop.yaml", "--dry-run")
+    mesh.rehearsal = schemas.Rehearsal(proxies=1, unvalidated="no Envoy is installed")
+    unasked = plait("apply", "-f", "shop.yaml", "--dry-run")
+
+    assert (taken.code, taken.out.splitlines()[-1]) == (0, "Envoy takes 3 new resources.")
+    assert (unasked.code, unasked.out.splitlines()[-1]) == (
+        0, "Envoy was not asked about all: no Envoy is installed.",
+    )  # fmt: skip
+
+
 def test_apply_prunes_its_owners_rest(plait: Plait, mesh: FakeMesh, shop: Path):
     """--prune deletes what the same owner applied before and has not any more."""
     plait("apply", "-f", "shop.yaml", "--owner", "shop")

@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 from plait.api.answers import Answer
+from plait.api.rehearsal_answers import Rehearsal
 
 
 class ApplyRequest(Answer):
@@ -11,7 +12,7 @@ class ApplyRequest(Answer):
     documents: tuple[dict[str, Any], ...]
     """Kubernetes objects."""
     dry_run: bool = False
-    """Whether only to check and compare."""
+    """Whether only to check and compare, and to rehearse it for every connected proxy."""
     prune: bool = False
     """Whether to delete what `owner` applied before and is not in this set."""
     owner: str = ""
@@ -81,6 +82,8 @@ class ApplyAnswer(Answer):
     """Revision of the store with the set in it."""
     settled: WaitAnswer | None = None
     """Who holds it by now; filled by `plait apply --wait`."""
+    rehearsal: Rehearsal | None = None
+    """What it would do to the running mesh; only of a dry run."""
 
 
 class ViolationAnswer(Answer):

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from plait.api import schemas
 from plait.errors import NotFoundError, UnreachableError
 from plait.resources.violations import Violation
-from plait.store.store import Document, Store
+from plait.store.store import Document, Store, Write
 
 T = TypeVar("T")
 Later = T | Awaitable[T]
@@ -65,6 +65,11 @@ def _tokens_for_nobody(body: Mapping[str, Any], user: str) -> Any:
     return _not_here(body)
 
 
+def _rehearses_nothing(writes: Sequence[Write]) -> schemas.Rehearsal | None:
+    del writes
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
     """The control process as the API sees it."""
@@ -77,6 +82,8 @@ class Backend:
     proxy_config: Callable[[str, str], Later[Mapping[str, Any]]] = _unknown_proxy
     """(namespace, name) -> the resources that the proxy holds, as JSON."""
     why: Callable[[schemas.WhyQuestion], Later[schemas.WhyAnswer]] = _explains_nothing
+    rehearse: Callable[[Sequence[Write]], Later[schemas.Rehearsal | None]] = _rehearses_nothing
+    """What a commit would do to the running mesh; None if that is not known. Nothing is stored."""
     edges: Callable[[], Later[Sequence[schemas.Edge]]] = _nothing
     status: Callable[[], Later[schemas.Status]] = _bare_status
     join: Callable[[Mapping[str, Any], str], Later[Mapping[str, Any]]] = _joins_nobody

@@ -10,7 +10,7 @@ from typing import Any
 
 from plait.api import kinds, lifecycle
 from plait.api.apply_answers import ApplyAnswer, ApplyRequest, ApplyResult
-from plait.api.backend import Backend
+from plait.api.backend import Backend, settled
 from plait.api.deletion import removal
 from plait.api.errors import ApiError, invalid
 from plait.api.kinds import Served
@@ -70,10 +70,11 @@ async def _attempt(backend: Backend, request: ApplyRequest) -> ApplyAnswer:
         raise invalid(tuple(violations))
     pruned = await _pruned(backend, request, {part.key for part in parts})
     writes = [part.planned.write for part in parts if part.planned.write] + [write for _, write in pruned]
+    rehearsal = await settled(backend.rehearse(writes)) if request.dry_run else None
     if writes and not request.dry_run:
         await backend.store.commit(writes)
     results = [_result(part) for part in parts] + [_deleted(document) for document, _ in pruned]
-    return ApplyAnswer(results=tuple(results), revision=backend.store.revision)
+    return ApplyAnswer(results=tuple(results), revision=backend.store.revision, rehearsal=rehearsal)
 
 
 async def _plan(backend: Backend, document: Mapping[str, Any], request: ApplyRequest, made: Sequence[str]) -> _Part:

@@ -15,6 +15,7 @@ from plait.api.apply_answers import (
     WaitRequest,
 )
 from plait.api.ca_answers import CaRoot, CaRotation, CaSigner, CaStatus
+from plait.api.rehearsal_answers import Rehearsal, RehearsedCondition, RehearsedRefusal, RehearsedWorkload
 from plait.api.status_answers import AdsStatus, ApiStatus, CaptureStatus, MetricsStatus, NodeStatus, ProxyCounts, Status
 from plait.api.why_answers import WhyAnswer, WhyEndpoint, WhyQuestion, WhyStep
 from plait.api.workload_answers import Edge, Proxy, RefusedResource, Workload, WorkloadPort
@@ -39,6 +40,10 @@ __all__ = [
     "ProxyCounts",
     "RefusedResource",
     "RefusingProxy",
+    "Rehearsal",
+    "RehearsedCondition",
+    "RehearsedRefusal",
+    "RehearsedWorkload",
     "Source",
     "Status",
     "ViolationAnswer",

@@ -1,7 +1,9 @@
 """`plait apply`: put a set of objects into force, all of it or nothing.
 
-With `--wait` the command returns when the proxies that need the change hold it: each that serves or uses what changed.
-Where none does, that is success, and said so.
+With `--dry-run` nothing is stored: control works out what every connected proxy would be sent, lets an Envoy judge
+it, and tells which workloads would change; exit code 1 if Envoy would refuse something. With `--wait` the command
+returns when the proxies that need the change hold it: each that serves or uses what changed. Where none does, that is
+success, and said so.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from plait.cli import context, documents, durations, options
-from plait.cli.errors import UsageError
+from plait.cli import context, documents, durations, options, rehearsed
+from plait.cli.errors import ExitCode, UsageError
 from plait.cli.output import note, say
 from plait.cli.render import Output, show_value
 from plait.errors import DeadlineError, InvalidInputError, RefusedError
@@ -26,7 +28,7 @@ Wait = Annotated[
         "--wait", metavar="[TIME]", help=f"Wait until the proxies that need it hold it (at most {DEFAULT_WAIT})."
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and compare only; change nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing: tell what would, and let Envoy judge it.")]
 Prune = Annotated[bool, typer.Option("--prune", help="Delete what this owner applied before and is not here any more.")]
 
 
@@ -54,6 +56,9 @@ def apply(  # noqa: PLR0913 - a typer command: its parameters are its options
         if limit is not None and not dry_run:
             answer["settled"] = settled(client, answer.get("revision", 0), limit)
     _show(answer, output, dry_run=dry_run)
+    rehearsal: Mapping[str, Any] | None = answer.get("rehearsal")
+    if rehearsal is not None and rehearsal["refused"]:
+        raise typer.Exit(ExitCode.FOUND)
 
 
 def settled(client: "Client", revision: int, limit: float) -> Mapping[str, Any]:
@@ -80,6 +85,8 @@ def _show(answer: Mapping[str, Any], output: Output, *, dry_run: bool) -> None:
         say(f"{documents.label(dict(result))} {result['result']}{' (dry run)' if dry_run else ''}")
         if result.get("note"):
             note(f"  note: {result['note']}")
+    for line in rehearsed.lines(answer["rehearsal"]) if answer.get("rehearsal") else ():
+        say(line)
     if (state := answer.get("settled")) is not None:
         proxies = state.get("proxies") or ()
         took = durations.short(float(state.get("seconds") or 0))

@@ -61,7 +61,11 @@ class Holders:
         async def wait(body: Document) -> Document:
             return (await self._wait(int(body["revision"]), float(body["timeout"]))).model_dump()
 
-        return {"Held": held, "Wait": wait}
+        async def demands(_body: Document) -> Document:
+            here = self._publisher.demands()
+            return {"demands": [[proxy, node, sorted(hosts)] for proxy, (node, hosts) in here.items()]}
+
+        return {"Held": held, "Wait": wait, "Demands": demands}
 
     async def _held(self, revision: int) -> None:
         await self._reconciler.reached(revision)

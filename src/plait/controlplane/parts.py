@@ -8,14 +8,17 @@ from plait.controlplane.access import Access
 from plait.controlplane.asking import Others, nobody
 from plait.controlplane.cluster import Cluster
 from plait.controlplane.credentials import ServerCertificates
+from plait.controlplane.envoy_check import EnvoyCheck, stand_ins
 from plait.controlplane.everywhere import Holders
 from plait.controlplane.machines import Machines
 from plait.controlplane.mesh import Mesh
+from plait.controlplane.rehearsals import Rehearsals
 from plait.controlplane.rotation import Rotations
 from plait.controlplane.serving import Serving
 from plait.controlplane.state import StateDirectory
 from plait.controlplane.why import Why
 from plait.controlplane.workers import Workers
+from plait.envoy.binary import find_envoy
 from plait.identity.authority import CertificateAuthority
 from plait.store.store import KeptStore
 
@@ -43,6 +46,8 @@ class Control(Serving):
         self.cluster = others if isinstance(others, Cluster) else None
         self.workers = others if isinstance(others, Workers) else None
         self.ask = asked.ask if asked is not None else nobody
+        self.envoy = ""
+        """The Envoy that judges rehearsals; empty for the one that is installed."""
         self._serve(Rotations(self.objects, authority, leaf_life=leaf_life, ask=self.ask, leads=self.leads))
         if self.cluster is not None:
             self.cluster.store.observers.append(self.admission.observe)
@@ -68,6 +73,9 @@ class Control(Serving):
         )
         self.certificates = ServerCertificates(self.authority, self.state.control)
         self.why = Why(self.publisher, self.builder.located)
+        self.rehearsals = Rehearsals(
+            self.store, self.publisher, self.ask, trust_domain=self.mesh.trust_domain, check=self._envoy_check
+        )
 
     def gauges(self) -> Mapping[str, float]:
         """What the control process spends, for Prometheus."""
@@ -76,3 +84,9 @@ class Control(Serving):
             **(self.workers.gauges() if self.workers is not None else {}),
             **self.machines.rotations.gauges(),
         }
+
+    def _envoy_check(self) -> EnvoyCheck:
+        """An Envoy that judges configurations, with control's own certificate in the place of a workload's."""
+        current = self.certificates.current
+        secrets = stand_ins(current.chain, current.key, self.authority.bundle)
+        return EnvoyCheck(find_envoy(self.envoy), self.state.control, secrets)

@@ -105,6 +105,10 @@ class Publisher:
         self.turns.drop(proxy)
         self._refresh(proxy, force=True)
 
+    def demands(self) -> Mapping[str, tuple[str, frozenset[str]]]:
+        """The machine of each connected proxy, and what it asks for."""
+        return {proxy: (known.node, known.demand) for proxy, known in self._proxies.items()}
+
     def view_of(self, workload: Workload, extra: Iterable[str] = ()) -> View:
         """The view of a workload, connected or not, or only thought of, with more hosts demanded."""
         known = self._proxies.get(workload.proxy)

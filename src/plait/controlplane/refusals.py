@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import astuple
 from typing import Any, Final
 
-from plait.ads.connections import Connections, RefusedResource
+from plait.ads.connections import Connections
 from plait.ads.peer_service import Method
 from plait.api.shapes import list_at, map_at
 from plait.controlplane.asking import Others
@@ -20,7 +20,7 @@ from plait.controlplane.publisher import Publisher, parse_proxy
 from plait.controlplane.statuses import merged_conditions
 from plait.envoy import names
 from plait.model.ids import Origin
-from plait.model.snapshot import Condition
+from plait.model.snapshot import Condition, Snapshot
 from plait.resources.registry import find
 from plait.store.store import Document, ObjectKey
 
@@ -81,7 +81,7 @@ class Refusals:
         """What proxies refuse that are connected to this control."""
         found: dict[ObjectKey, list[str]] = {}
         for proxy, item in connections.refusals():
-            for origin in self._origins(proxy, item):
+            for origin in origins_of(self._publisher.snapshot, proxy, item.name):
                 found.setdefault(_key(origin), []).append(f"{proxy} keeps the last good version: {item.message}")
         return found
 
@@ -89,23 +89,6 @@ class Refusals:
         """The objects that have the condition by now, whoever wrote it."""
         listing = await self._objects.store.list()
         return {Objects.key_of(item): "" for item in listing.items if _has_condition(item)}
-
-    def _origins(self, proxy: str, item: RefusedResource) -> set[Origin]:
-        workload = self._publisher.snapshot.workloads.get(parse_proxy(proxy))
-        if workload is not None and workload.gateway is not None:
-            gateway = self._publisher.snapshot.gateways.get(workload.gateway)
-            return {gateway.origin} if gateway else set()
-        place = names.parse_route(item.name) or (names.parse_cluster(item.name) or ("", 0))[:2]
-        frontend = self._publisher.snapshot.frontends.get((str(place[0]), int(place[1])))
-        if frontend is not None:
-            rules = [*frontend.rules, *(rule for _, rules in frontend.consumer_rules for rule in rules)]
-            origins = {rule.origin for rule in rules if rule.origin is not None}
-            if origins:
-                return {Origin(kind=item.kind, namespace=item.namespace, name=item.name) for item in origins}
-        service = self._publisher.snapshot.services.get(str(place[0]))
-        if service is not None:
-            return {service.origin}
-        return {workload.origin} if workload is not None and workload.origin is not None else set()
 
     async def _write(self, current: Mapping[ObjectKey, str], told: dict[ObjectKey, str]) -> None:
         """Bring the objects from what they were told to this."""
@@ -116,6 +99,25 @@ class Refusals:
             if told.get(key) != message:
                 await self._objects.patch_status(key, lambda document, text=message: _changed(document, text))
                 told[key] = message
+
+
+def origins_of(snapshot: Snapshot, proxy: str, resource: str) -> set[Origin]:
+    """The objects that a resource of a proxy leads back to, by its name; of the proxy itself if by none."""
+    workload = snapshot.workloads.get(parse_proxy(proxy))
+    if workload is not None and workload.gateway is not None:
+        gateway = snapshot.gateways.get(workload.gateway)
+        return {gateway.origin} if gateway else set()
+    place = names.parse_route(resource) or (names.parse_cluster(resource) or ("", 0))[:2]
+    frontend = snapshot.frontends.get((str(place[0]), int(place[1])))
+    if frontend is not None:
+        rules = [*frontend.rules, *(rule for _, rules in frontend.consumer_rules for rule in rules)]
+        origins = {rule.origin for rule in rules if rule.origin is not None}
+        if origins:
+            return {Origin(kind=item.kind, namespace=item.namespace, name=item.name) for item in origins}
+    service = snapshot.services.get(str(place[0]))
+    if service is not None:
+        return {service.origin}
+    return {workload.origin} if workload is not None and workload.origin is not None else set()
 
 
 def _joined(found: Mapping[ObjectKey, list[str]]) -> dict[ObjectKey, str]:

@@ -65,6 +65,7 @@ async def _serve(settings: ControlSettings, state: StateDirectory, cluster: Clus
     backup.sweep(state)
     others = cluster or (Workers(state, settings.workers) if settings.workers else None)
     control = Control(state, store, authority, mesh, leaf_life=settings.leaf_ttl, others=others)
+    control.envoy = settings.envoy
     control.admission.takes_envoy_filters = settings.allow_envoy_filter
     await seed(store, control.admission.finish, strict=not settings.permissive)
     await control.reconciler.start()
@@ -160,6 +161,7 @@ def _backend(control: Control, views: Views, everywhere: Everywhere) -> Backend:
         proxies=everywhere.proxies,
         proxy_config=everywhere.proxy_config,
         why=control.why.answer,
+        rehearse=control.rehearsals.answer,
         edges=everywhere.edges,
         status=everywhere.status,
         join=control.access.join,

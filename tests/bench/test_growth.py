@@ -35,6 +35,7 @@ def test_growth_in_this_process_has_a_row_for_each_change() -> None:
 
 @pytest.mark.integration
 @pytest.mark.timeout(120)
+@pytest.mark.long
 def test_a_small_fleet_is_synchronised_before_and_after_a_crash() -> None:
     """Every sidecar takes every change, and after kill -9 nothing unchanged is sent again."""
     growth_rows = {row.name.strip(): row for row in growth.live_rows(SMALL, rounds=1)}

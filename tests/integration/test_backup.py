@@ -75,6 +75,7 @@ def verifies(chain: Path, bundle: Path) -> bool:
     return False
 
 
+@pytest.mark.long
 def test_a_lost_control_plane_is_restored(tmp_path: Path):
     """Saved under writes, killed, its disk lost: restored, it holds all that was saved, and not one call is lost.
 

@@ -121,6 +121,7 @@ def test_whoever_dies_leaves_a_rollout_to_others(machine: Machine, load: Counted
         assert "promoted" in machine.plait("rollout", "web", "--resume", wait=100)
 
 
+@pytest.mark.long
 def test_a_change_by_somebody_else_ends_it(machine: Machine, load: CountedLoad) -> None:
     """Who applies the route meanwhile wins: the rollout ends, says so, and writes nothing more."""
     with machine.running("rollout", "web", "--to", "web-v2", *QUICK, "--steps", "20,100") as running:

@@ -89,6 +89,7 @@ def all_followed(machine: Machine) -> bool:
     return found["stage"] == "steady" and not found["behind"]
 
 
+@pytest.mark.long
 def test_the_intermediate_is_replaced_under_load(machine: Machine, load: MixedLoad) -> None:
     """Every leaf is signed anew at once by a new intermediate under the same root."""
     before = status(machine)

@@ -170,6 +170,7 @@ def test_replaced_envoys_that_process_http_end_soon(machine: Machine, load: Coun
         until(lambda: gone(before), within=15)
 
 
+@pytest.mark.long
 @needs_root
 def test_replaced_envoys_that_pass_bytes_end_with_their_callers_connections(
     machine: Machine, load: CountedLoad
@@ -210,6 +211,7 @@ def test_an_envoy_that_cannot_serve_changes_nothing(
     assert report(machine)["web-1"]["proxyCurrent"]
 
 
+@pytest.mark.long
 @needs_root
 def test_the_agent_dies_amid_an_upgrade(machine: Machine, load: CountedLoad, envoys: Path) -> None:
     """Killed before the new Envoy serves: the old one serves on. Killed just after: the old one is seen off."""

@@ -23,7 +23,7 @@ class Cell:
 
     call: Call
     paths: Sequence[str]
-    rounds: int = 5
+    rounds: int = 3
     seconds: float = 2.0
     rate: int = load.RATE
 
@@ -31,7 +31,7 @@ class Cell:
         return str(self.call)
 
 
-CORE: Final = Cell(call=Call(protocol=calls.HTTP1), paths=EVERYBODY, rounds=15)
+CORE: Final = Cell(call=Call(protocol=calls.HTTP1), paths=EVERYBODY, rounds=9)
 CELLS: Final = (
     CORE,
     Cell(call=Call(protocol=calls.HTTP1, body="empty"), paths=(DIRECT, PLAIT, *PEERS)),

@@ -113,12 +113,14 @@ def commands(name: str) -> list[str]:
     text = (EXAMPLES / "ci" / name).read_text()
     if name == "Jenkinsfile":
         return re.findall(r"sh '(.*)'", text)
+    if name == "gitlab-ci.yml":
+        return list(yaml.safe_load(text)["check-mesh"]["script"])
     return [step["run"] for step in yaml.safe_load(text)["jobs"]["check"]["steps"] if "run" in step]
 
 
-@pytest.mark.parametrize("name", ["Jenkinsfile", "github-workflow.yaml"])
+@pytest.mark.parametrize("name", ["Jenkinsfile", "github-workflow.yaml", "gitlab-ci.yml"])
 def test_the_pipelines_run(plait: Plait, repository: Path, name: str):
-    """Each command of the Jenkinsfile and of the workflow ends well and leaves a report that its reader takes."""
+    """Each command of the Jenkinsfile and of the workflows ends well and leaves a report that its reader takes."""
     lines = commands(name)
     assert len(lines) == 3
     for line in lines:

@@ -48,6 +48,7 @@ OUTPUTS = {
     "get-workload": ("get", "workloads", "web"),
     "get": ("get", "services"),
     "diff": ("diff", "-f", "changed.yaml"),
+    "bundle": ("bundle", "-f", "objects.yaml", "--to", "bundle.yaml"),
     "validate": ("validate", "-f", "objects.yaml"),
     "analyze": ("analyze",),
     "test": ("test", "-f", str(ROOT / "examples" / "ci" / "tests.yaml")),

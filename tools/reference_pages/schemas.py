@@ -24,6 +24,15 @@ class Validated(TypedDict):
     violations: list[Violation]
 
 
+class Bundled(TypedDict):
+    """A bundle that was written."""
+
+    file: str
+    objects: int
+    bytes: int
+    digest: str
+
+
 class Found(TypedDict):
     """A finding of `plait analyze`: `istio` are the codes of `istioctl analyze` for it; line 0 is unknown."""
 
@@ -184,6 +193,7 @@ OUTPUTS = (
     OutputSchema(command="get", words="get KIND [NAME]", name="get", form=ObjectOrList),
     OutputSchema(command="apply", words="apply -f PATH", name="apply", form=answers.ApplyAnswer),
     OutputSchema(command="diff", words="diff -f PATH", name="diff", form=list[Changed]),
+    OutputSchema(command="bundle", words="bundle -f PATH --to FILE", name="bundle", form=Bundled),
     OutputSchema(command="validate", words="validate -f PATH", name="validate", form=Validated),
     OutputSchema(command="analyze", words="analyze [-f PATH]", name="analyze", form=Analyzed),
     OutputSchema(command="test", words="test -f PATH", name="test", form=list[Tested]),

@@ -22,6 +22,7 @@ COMMANDS = {
     "apply": ("plait.cli.apply", "Put objects into force, all or nothing."),
     "diff": ("plait.cli.diff", "Show what applying would change."),
     "delete": ("plait.cli.delete", "Delete objects."),
+    "bundle": ("plait.cli.bundle", "Put files in one file with a digest."),
     "validate": ("plait.cli.validate", "Check files without a mesh."),
     "analyze": ("plait.cli.analyze", "Find mistakes across objects."),
     "test": ("plait.cli.test", "Run tests of routes and policies without a mesh."),

@@ -29,6 +29,10 @@ Wait = Annotated[
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing: tell what would, and let Envoy judge it.")]
+Digest = Annotated[
+    str,
+    typer.Option("--digest", metavar="sha256:...", help="What the file or URL must be; nothing is applied otherwise."),
+]
 Prune = Annotated[bool, typer.Option("--prune", help="Delete what this owner applied before and is not here any more.")]
 
 
@@ -40,13 +44,14 @@ def apply(  # noqa: PLR0913 - a typer command: its parameters are its options
     dry_run: DryRun = False,
     prune: Prune = False,
     owner: options.Owner = "",
+    digest: Digest = "",
     output: options.Format = Output.TABLE,
 ) -> None:
     """Put the objects in these files into force, all or nothing."""
     if prune and not owner:
         raise UsageError("--prune needs to know whose set this is", "add --owner NAME, the same each time")
     limit = None if wait is None else durations.seconds(wait)
-    loaded = documents.read_correct(files, more)
+    loaded = documents.read_correct(files, more, digest=digest)
     values = [documents.with_source(document) for document in loaded]
     with context.current().client() as client:
         try:

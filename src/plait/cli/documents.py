@@ -10,26 +10,35 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from plait.cli import remote
 from plait.cli.errors import UsageError
 from plait.cli.fields import part
 from plait.errors import InvalidInputError
 from plait.resources.parse import SOURCE_ANNOTATION, write_source
 from plait.resources.paths import line_of
 from plait.resources.violations import Violation
-from plait.resources.yaml import Document, Loaded, load_paths
+from plait.resources.yaml import Document, Loaded, joined, load, load_paths
 
 
-def read(files: Sequence[Path], more: Sequence[Path] | None) -> Loaded:
-    """Everything in the files, folders and standard input (`-`)."""
+def read(files: Sequence[Path], more: Sequence[Path] | None, *, digest: str = "") -> Loaded:
+    """Everything in the files and folders, at URLs and in standard input (`-`); `digest` is that of the only one."""
     paths = [*files, *(more or ())]
     if not paths:
         raise UsageError("no files given", "name them with -f PATH")
-    return load_paths(paths, sys.stdin)
+    if digest and len(paths) > 1:
+        raise UsageError("--digest is for one file", "put the files in one: `plait bundle`")
+    return joined(_read(path, digest) for path in paths)
 
 
-def read_correct(files: Sequence[Path], more: Sequence[Path] | None) -> tuple[Document, ...]:
+def _read(path: Path, digest: str) -> Loaded:
+    if digest or remote.url_of(path):
+        return load(remote.read(path, digest), remote.url_of(path) or str(path))
+    return load_paths([path], sys.stdin)
+
+
+def read_correct(files: Sequence[Path], more: Sequence[Path] | None, *, digest: str = "") -> tuple[Document, ...]:
     """Like `read`, where text that is no YAML ends the command with every mistake."""
-    loaded = read(files, more)
+    loaded = read(files, more, digest=digest)
     if loaded.violations:
         raise InvalidInputError(loaded.violations)
     if not loaded.documents:

@@ -14,7 +14,12 @@ Format = Annotated[Output, typer.Option("-o", "--output", help="How the answer i
 Report = Annotated[reports.Report, typer.Option("-o", "--output", help="How findings are printed.")]
 Files = Annotated[
     list[Path],
-    typer.Option("-f", "--file", metavar="PATH", help="A YAML file, a folder, or `-` for standard input; repeatable."),
+    typer.Option(
+        "-f",
+        "--file",
+        metavar="PATH",
+        help="A YAML file, a folder, an https URL, or `-` for standard input; repeatable.",
+    ),
 ]
 MorePaths = Annotated[list[Path] | None, typer.Argument(metavar="[PATH]...", help="More files and folders.")]
 Owner = Annotated[

@@ -139,10 +139,22 @@ def load_paths(names: Sequence[str | Path], stdin: TextIO | None = None) -> Load
             loaded.append(load(stdin.read() if stdin else ""))
         else:
             loaded.extend(_load_path(Path(name)))
+    return joined(loaded)
+
+
+def joined(parts: Iterable[Loaded]) -> Loaded:
+    """What was read in parts, as one."""
+    loaded = tuple(parts)
     return Loaded(
         documents=tuple(document for part in loaded for document in part.documents),
         violations=tuple(violation for part in loaded for violation in part.violations),
     )
+
+
+def files_of(names: Iterable[Path]) -> Iterator[Path]:
+    """The files that `load_paths` reads for these names, in its order."""
+    for name in names:
+        yield from sorted(_files(name)) if name.is_dir() else (name,)
 
 
 def _load_path(path: Path) -> Iterator[Loaded]:

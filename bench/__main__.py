@@ -14,12 +14,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench import cells, control, demand, demo, growth, growth_workers, live, mesh, starting, streams
+from bench import cells, control, demand, demo, growth, growth_workers, live, mesh, routing_table, starting, streams
 from bench import traffic_part as traffic
 from bench.rows import Row, show, write
 from plait.errors import PlaitError
 
-PARTS = ("traffic", "starting", "control", "demo", "demand", "growth", "workers")
+PARTS = ("traffic", "routing", "starting", "control", "demo", "demand", "growth", "workers")
 WITHOUT_MESH = frozenset({"control", "growth", "workers"})
 RESULT = mesh.REPOSITORY / "build" / "bench.json"
 
@@ -41,6 +41,8 @@ def of_mesh(chosen: Sequence[str], *, quick: bool) -> Iterator[Row]:
             yield from starting.delays(running)
         if "traffic" in chosen and starting.privileged():
             yield from traffic.rows(running, folder, cells.quick(cells.CELLS) if quick else cells.CELLS)
+        if "routing" in chosen and starting.privileged():
+            yield from routing_table.rows(running, folder, rounds=2 if quick else routing_table.ROUNDS)
         if "demo" in chosen:
             yield from demo.memory(running)
         if "demand" in chosen and starting.privileged():
@@ -68,7 +70,7 @@ def main(words: Sequence[str]) -> int:
     chosen: Sequence[str] = given.parts or PARTS
     if unknown := sorted(set(chosen) - set(PARTS)):
         parser.error(f"no part is called {unknown[0]}; there are {', '.join(PARTS)}")
-    if {"traffic", "demand"} & set(chosen) and not starting.privileged():
+    if {"traffic", "routing", "demand"} & set(chosen) and not starting.privileged():
         sys.stderr.write("bench: requests through sidecars are not measured: network namespaces need root\n")
     rows: list[Row] = []
     code = 0

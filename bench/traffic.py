@@ -70,11 +70,12 @@ def measure(cell: Cell, paths: Sequence[PathUnderTest]) -> Measured:
             if number % ROUNDS_OF_A_PROCESS == 0:
                 path.restart(cell.call.protocol)
                 path.prepare(cell.call)
-            found[path.name].append(_round(path, cell))
+            found[path.name].append(read_round(path, cell))
     return found
 
 
-def _round(path: PathUnderTest, cell: Cell) -> Round:
+def read_round(path: PathUnderTest, cell: Cell) -> Round:
+    """What a path reads in a round: saturated, at the fixed rate, and its memory."""
     target = path.target(cell.call)
     saturated = _read(path, lambda run: load.saturate(target, run), cell.seconds, NICE_SATURATED)
     paced = _read(path, lambda run: load.pace(target, run, rate=cell.rate), cell.seconds, NICE_PACED)

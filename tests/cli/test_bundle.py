@@ -8,7 +8,7 @@ import json
 import re
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,7 +26,7 @@ TWO = "---\n# the other\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: two, 
 
 
 @contextmanager
-def web(files: Mapping[str, str], context: ssl.SSLContext | None = None) -> Iterator[str]:
+def web(files: Mapping[str, str], context: ssl.SSLContext | None = None) -> Generator[str]:
     """A server of these files on loopback; its URL. `TO URL` redirects."""
 
     class Handler(http.server.BaseHTTPRequestHandler):

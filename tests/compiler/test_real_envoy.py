@@ -43,6 +43,15 @@ def _cluster_apps() -> dict[str, str]:
     return {f"{b.host(name)}:80": name for name in BACKENDS}
 
 
+_MANY = tuple(b.rule(f"filler-{number}", b.path(f"/filler/{number}"), blue=1) for number in range(120))
+
+
+def _among_many(found: tuple[tuple[Rule, ...], bool]) -> tuple[tuple[Rule, ...], bool]:
+    """The rules amid so many others that they become a tree."""
+    rules, closed = found
+    return (*_MANY[:60], *rules, *_MANY[60:]), closed
+
+
 def _frontends(port: int, rule_lists: list[tuple[tuple[Rule, ...], bool]]) -> list[OutboundFrontend]:
     return [
         replace(
@@ -157,6 +166,8 @@ def test_simulation_agrees_on_a_table_of_calls(backends: dict[str, live.App]) ->
     lists = [(tuple(TABLE), True), (tuple(TABLE), False), (REWRITES, True), ((), False)]
 
     assert "\n".join(_differences(backends, lists, plain + others)) == ""
+    more = [Call(authority="app", path=path) for path in ("/filler/7", "/filler/70/x?y", "/filler/", "/filler/7x")]
+    assert "\n".join(_differences(backends, [*map(_among_many, lists)], [*plain, *others, *more])) == ""
 
 
 QUERIES = st.sampled_from(["", "", "?q=yes", "?q=no&p=yes", "?q", "?p=a.b&q=yes&q=no"])
@@ -176,3 +187,12 @@ def test_simulation_agrees_on_random_rules(
 ) -> None:
     """Whatever rules there are, Envoy does with a call what simulation says."""
     assert "\n".join(_differences(backends, lists, calls)) == ""
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(lists=st.lists(rule_lists(), min_size=6, max_size=10), calls=st.lists(CALLS, min_size=12, max_size=16))
+def test_simulation_agrees_on_random_rules_among_many(
+    backends: dict[str, live.App], lists: list[tuple[tuple[Rule, ...], bool]], calls: list[Call]
+) -> None:
+    """The same where the rules are so many that Envoy is led by the beginning of the path."""
+    assert "\n".join(_differences(backends, [*map(_among_many, lists)], calls)) == ""

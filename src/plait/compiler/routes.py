@@ -1,7 +1,8 @@
 """Route configurations: the ordered rules of a frontend as an ordered list of Envoy routes.
 
 The first route whose match holds decides, exactly as in the model, so the list's order is all there is to
-precedence. A frontend without routes sends everything to its own service; a closed one answers 404 past its rules.
+precedence; a long list becomes a tree of lists (`route_tree`), which changes nothing of that. A frontend without routes
+sends everything to its own service; a closed one answers 404 past its rules.
 Routes carry the origin of their rule as metadata, without file and line: moving a document recompiles nothing.
 """
 
@@ -10,7 +11,7 @@ from typing import Final
 
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 
-from plait.compiler import provenance, shares, tunnels
+from plait.compiler import provenance, route_tree, shares, tunnels
 from plait.compiler.actions import answer
 from plait.compiler.matches import route_match, share_of
 from plait.compiler.policies import authorizers, cors, headers, sessions
@@ -78,6 +79,8 @@ def configuration(name: str, virtual_hosts: Iterable[route_components_pb2.Virtua
         validate_clusters=proto.false(),
     )
     _admit_bodies(message)
+    for host in message.virtual_hosts:
+        route_tree.plant(host)
     return message
 
 

@@ -6,14 +6,14 @@ are made of what their share has more.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from envoy.config.route.v3 import route_components_pb2
 
-from plait.envoy import actions
-from plait.envoy.strings import Headers, miss
+from plait.envoy import actions, route_trees
+from plait.envoy.strings import Headers, header, miss
 
 _WHOLE: Final = 1_000_000
 
@@ -39,7 +39,7 @@ def of_host(
     found: list[Branch] = []
     misses: list[tuple[str, str]] = []
     taken = 0
-    for route in host.routes:
+    for route in route_trees.asked(host, header(headers, ":path")):
         why = miss(route.match, headers)
         if why and not found:
             misses.append((route.name, why))
@@ -50,7 +50,19 @@ def of_host(
         taken = end
         if taken >= _WHOLE:
             break
+    if not found:
+        misses += _elsewhere(host, headers, {name for name, _ in misses})
     return tuple(found), tuple(misses)
+
+
+def _elsewhere(
+    host: route_components_pb2.VirtualHost, headers: Headers, known: Collection[str]
+) -> list[tuple[str, str]]:
+    """Why the routes do not match that a tree did not even ask."""
+    if not host.HasField("matcher"):
+        return []
+    others = {route.name: route for route in route_trees.every(host) if route.name not in known}
+    return [(name, why) for name, route in others.items() if (why := miss(route.match, headers))]
 
 
 def _share(match: route_components_pb2.RouteMatch) -> int:

@@ -17,7 +17,7 @@ from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 from google.protobuf import any_pb2
 
-from plait.envoy import names, types
+from plait.envoy import names, route_trees, types
 from plait.envoy.resource_set import ResourceSet
 
 _LOCAL_SECRETS: Final = (names.IDENTITY_SECRET, names.BUNDLE_SECRET, names.SYSTEM_SECRET)
@@ -79,7 +79,7 @@ def _of_filter(item: listener_components_pb2.Filter) -> Iterator[tuple[str, str]
 
 def _of_routes(configuration: route_pb2.RouteConfiguration) -> Iterator[tuple[str, str]]:
     for host in configuration.virtual_hosts:
-        for route in host.routes:
+        for route in route_trees.every(host):
             yield from _clusters(_of_action(route.route))
 
 

@@ -223,7 +223,7 @@ def test_a_first_request_asks_for_its_host_and_is_held_meanwhile(tmp_path: Path)
     run(tmp_path, test)
 
 
-def test_a_refusal_arrives_at_control_and_the_last_good_stays_in_force(tmp_path: Path) -> None:
+def test_trap_35_a_refusal_arrives_at_control_and_the_last_good_stays_in_force(tmp_path: Path) -> None:
     """Envoy's own words for the one resource at fault; everything else of the same push is in force."""
 
     async def test(made: Mesh) -> None:

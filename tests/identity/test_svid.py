@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from plait.errors import RefusedError
 from plait.identity import spiffe
-from plait.identity.certificates import BACKDATED
+from plait.identity.certificates import BACKDATED, LEAF_LIFE, ROOT_LIFE
 from plait.identity.svid import renewal_time
 
 BEGIN = datetime(2026, 11, 22, tzinfo=UTC)
@@ -23,6 +23,14 @@ def test_renewal_is_a_little_before_half_life(chance: float, seconds: int) -> No
     life = timedelta(seconds=seconds)
     share = (renewal_time(BEGIN - BACKDATED, BEGIN + life, chance=chance) - BEGIN) / life
     assert 0.399 <= share <= 0.501
+
+
+def test_trap_32_leaves_live_a_day_and_roots_ten_years() -> None:
+    """And a leaf of a day is renewed in the last hours before noon, not all at one moment."""
+    assert (timedelta(hours=24), timedelta(days=3650)) == (LEAF_LIFE, ROOT_LIFE)
+    due = {renewal_time(BEGIN - BACKDATED, BEGIN + LEAF_LIFE, chance=chance) for chance in (0.0, 0.5, 1.0)}
+    assert len(due) == 3
+    assert BEGIN + timedelta(hours=9) < min(due) < max(due) <= BEGIN + timedelta(hours=12, minutes=1)
 
 
 @given(st.floats(0, 1), st.integers(1, 300))

@@ -241,7 +241,7 @@ print(total, len(lost), lost[:3])
 """
 
 
-def test_a_rolling_restart_loses_nothing(stopping: Machine) -> None:
+def test_trap_33_a_rolling_restart_loses_nothing(stopping: Machine) -> None:
     """Servers stopped and started in turn lose no request, quick or of a second, without any retry of the caller."""
     for name in ("roll-1", "roll-2"):
         serve(stopping, name, service="roll")

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from plait.errors import RefusedError
 from plait.model.services import Protocol
-from plait.node.workload_spec import AppPort, Publication, ServiceOffer, WorkloadSpec, parse
+from plait.node.workload_spec import SIDECAR_PORTS, AppPort, Publication, ServiceOffer, WorkloadSpec, parse
 
 NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
-PORTS = st.integers(1, 65535)
+PORTS = st.integers(1, 65535).filter(lambda port: port not in SIDECAR_PORTS)
 
 
 def spec(**fields: Any) -> WorkloadSpec:
@@ -111,3 +111,10 @@ def test_what_is_wrong_is_refused_with_a_remedy(fields: dict[str, Any]) -> None:
         spec(**fields)
     assert refusal.value.problem
     assert refusal.value.remedy
+
+
+@pytest.mark.parametrize("port", ["15001", "web:15006/http"])
+def test_trap_34_the_sidecars_ports_are_not_the_apps(port: str) -> None:
+    """An app that listens where its sidecar does is refused before it starts, with the number."""
+    with pytest.raises(RefusedError, match="belongs to the sidecar"):
+        spec(ports=[port])

@@ -13,6 +13,7 @@ from typing import Any, cast
 from plait.cli.fields import as_list, as_mapping
 
 CAPTURES = ("auto", "transparent", "explicit")
+_SIDECAR_PORTS = ("15001", "15006")
 PROTOCOLS = ("http", "http2", "h2c", "grpc", "tcp", "tls", "https")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"([-A-Za-z0-9.]{1,253}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
@@ -64,6 +65,8 @@ def _port(value: object) -> Complaint | None:
     name, colon, number = text.rpartition(":")
     if not port_number(number) or (colon and not _NAME.fullmatch(name)):
         return f"{value!r} is no port", "write [NAME:]NUMBER[/PROTOCOL], such as 8080 or web:8080/http"
+    if number in _SIDECAR_PORTS:
+        return f"{number} belongs to the sidecar", "let the app listen on another port"
     if slash and protocol not in PROTOCOLS:
         return f"{protocol!r} is no protocol", f"use one of {', '.join(PROTOCOLS)}"
     return None

@@ -23,6 +23,8 @@ _PROTOCOLS: Final[Mapping[str, Protocol]] = {
     "tls": Protocol.TLS,
     "https": Protocol.TLS,
 }
+SIDECAR_PORTS: Final = frozenset({15001, 15006})
+"""Where the sidecar listens beside the app: connections from and to the app are led there."""
 CAPTURES: Final = ("auto", "transparent", "explicit")
 
 
@@ -166,7 +168,10 @@ def _port(text: str) -> AppPort:
     name, _, number = body.rpartition(":")
     if protocol and protocol not in _PROTOCOLS:
         raise RefusedError(f"ports: {protocol!r} is no protocol", f"use one of {', '.join(_PROTOCOLS)}")
-    return AppPort(number=_number(number, "ports"), name=name, protocol=_PROTOCOLS.get(protocol))
+    listens = _number(number, "ports")
+    if listens in SIDECAR_PORTS:
+        raise RefusedError(f"ports: {listens} belongs to the sidecar", "let the app listen on another port")
+    return AppPort(number=listens, name=name, protocol=_PROTOCOLS.get(protocol))
 
 
 def _port_text(port: AppPort) -> str:

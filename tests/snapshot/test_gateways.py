@@ -106,7 +106,7 @@ def gateway_class(name: str, controller: str, **spec: object):
 
 
 def test_classes():
-    """Class `plait` and every class of our controller are ours; others are left alone."""
+    """The classes `plait` and `istio` and every class of our controller are ours; others are left alone."""
     others = [gateway_class("acme", "acme.com/gw"), gateway_class("edge", "plait.dev/gateway")]
     builder = built(
         *others,
@@ -114,10 +114,11 @@ def test_classes():
         gateway("b", class_name="acme"),
         gateway("c", class_name="edge"),
         gateway("d", class_name="no"),
+        gateway("e", class_name="istio"),
     )
 
-    assert sorted(name.name for name in builder.snapshot.gateways) == ["a", "c"]
-    assert sorted(name.name for kind, name in builder.statuses if kind == "Gateway") == ["a", "c"]
+    assert sorted(name.name for name in builder.snapshot.gateways) == ["a", "c", "e"]
+    assert sorted(name.name for kind, name in builder.statuses if kind == "Gateway") == ["a", "c", "e"]
     found = builder.statuses["GatewayClass", name_of("edge").__class__(namespace="", name="edge")]
     assert conditions(found.conditions) == {"Accepted": ("True", "Accepted")}
     assert found.supported_features == SUPPORTED_FEATURES == tuple(sorted(SUPPORTED_FEATURES))

@@ -40,6 +40,7 @@ ANALYZERS: Final[tuple[Analyzer, ...]] = (
     destination_rules.mutual_tls,
     gateways.conflicting,
     gateways.unused,
+    gateways.unserved,
     gateways.selectors,
     certificates.secrets,
     services.port_names,

@@ -10,6 +10,7 @@ from plait.analysis.findings import Finding
 from plait.analysis.mesh import GATEWAY, ISTIO, Item, Mesh
 from plait.analysis.references import ROUTES
 from plait.analysis.virtual_services import gateways_of
+from plait.model.gateways import BUILT_IN_CLASSES, CONTROLLER
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,19 @@ def unused(mesh: Mesh) -> Iterator[Finding]:
         if item.full_name not in bound:
             sentence = "no VirtualService names this Gateway"
             yield item.find(messages.NO_ROUTES, "metadata.name", sentence, "add one, or remove it")
+
+
+def unserved(mesh: Mesh) -> Iterator[Finding]:
+    """Gateways of Gateway API whose class is another controller's, or nobody's."""
+    controllers = {item.name: item.spec["controllerName"].text for item in mesh.of(GATEWAY, "GatewayClass")}
+    for item in mesh.of(GATEWAY, "Gateway"):
+        field = item.spec["gatewayClassName"]
+        owner = controllers.get(field.text, CONTROLLER if field.text in BUILT_IN_CLASSES else "")
+        if field.text and owner != CONTROLLER:
+            whose = f"is of the controller {owner}" if owner else "does not exist"
+            sentence = f"GatewayClass {field.text} {whose}, so plait gateway does not serve this Gateway"
+            remedy = f"write gatewayClassName: plait, or a GatewayClass with controllerName: {CONTROLLER}"
+            yield item.find(messages.UNSERVED_CLASS, field, sentence, remedy)
 
 
 def selectors(mesh: Mesh) -> Iterator[Finding]:

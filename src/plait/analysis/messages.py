@@ -64,6 +64,10 @@ MISSING_GRANT: Final = _message(
     "PLT0106", "", ERROR, "a reference into another namespace is not granted",
     "Gateway API lets a namespace decide who may refer to its objects: without a ReferenceGrant there, nobody may.",
 )  # fmt: skip
+UNSERVED_CLASS: Final = _message(
+    "PLT0107", "", WARNING, "no GatewayClass of this mesh has the Gateway's class",
+    "Only Gateways of the classes plait and istio, and of classes with the controller plait.dev/gateway, are served.",
+)  # fmt: skip
 CONFLICTING_HOSTS: Final = _message(
     "PLT0201", "IST0109", ERROR, "several VirtualServices of sidecars claim the same host",
     "Only the oldest of them decides; what the others say is ignored.",

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from plait.errors import ConflictError
+from plait.model.gateways import CONTROLLER
 from plait.store.store import Document, ObjectKey, Store, Write
 
 Finish = Callable[[Mapping[str, Any], Document | None], dict[str, Any]]
 ROOT_NAMESPACE = "istio-system"
 SYSTEM_NAMESPACE = "plait-system"
-CONTROLLER = "plait.dev/gateway"
 
 
 MARK: Final = ObjectKey(group="", kind="ConfigMap", namespace=SYSTEM_NAMESPACE, name="plait-mesh")

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from plait.api.shapes import list_at, map_at
 from plait.controlplane.objects import Objects
-from plait.controlplane.seed import CONTROLLER
 from plait.errors import PlaitError
+from plait.model.gateways import CONTROLLER
 from plait.model.snapshot import Condition, ListenerStatus, ParentStatus, Status
 from plait.resources.registry import find
 from plait.store.store import Document, ObjectKey

@@ -2,11 +2,17 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from plait.model.ids import ObjectName, Origin
 from plait.model.l4 import L4Rule
 from plait.model.services import Protocol
 from plait.model.traffic import Rule
+
+CONTROLLER: Final = "plait.dev/gateway"
+"""The controller that GatewayClasses of ours name."""
+BUILT_IN_CLASSES: Final = frozenset({"plait", "istio"})
+"""GatewayClasses that are ours without an object, unless an object of that name has another controller."""
 
 
 class ClientCertificates(StrEnum):

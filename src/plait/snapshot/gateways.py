@@ -1,14 +1,15 @@
 """Gateways: listeners with the rules of the routes attached to them, and the statuses of all sides.
 
-A Gateway is ours when its class is: `plait`, or a GatewayClass with our controller's name. Its addresses are those of
-the proxies that `plait gateway NAME` started for it; until one is ready it is accepted but not programmed.
+A Gateway is ours when its class is: `plait` or `istio`, which need no object, or a GatewayClass with our controller's
+name. Its addresses are those of the proxies that `plait gateway NAME` started for it; until one is ready it is accepted
+but not programmed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from plait.model.gateways import Gateway, GatewayListener, TlsCertificate
+from plait.model.gateways import BUILT_IN_CLASSES, CONTROLLER, Gateway, GatewayListener, TlsCertificate
 from plait.model.ids import ObjectName
 from plait.model.services import Protocol
 from plait.model.snapshot import Condition, ListenerStatus, Status
@@ -20,8 +21,6 @@ from plait.snapshot.listeners import CheckedListener, check_listeners, listener_
 from plait.snapshot.precedence import ordered_by_host, ordered_connections
 from plait.snapshot.routes import ResolvedRoute
 
-CONTROLLER: Final = "plait.dev/gateway"
-OUR_CLASS: Final = "plait"
 SUPPORTED_FEATURES: Final = (
     "BackendTLSPolicy",
     "BackendTLSPolicySANValidation",
@@ -111,7 +110,7 @@ class LinkedGateway:
 
 def is_ours(class_name: str, declared: DeclaredClass | None) -> bool:
     """Whether Gateways of that class are served here."""
-    return declared.controller == CONTROLLER if declared else class_name == OUR_CLASS
+    return declared.controller == CONTROLLER if declared else class_name in BUILT_IN_CLASSES
 
 
 def class_status(declared: DeclaredClass) -> Status | None:

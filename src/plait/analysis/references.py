@@ -44,8 +44,8 @@ def _declared(mesh: Mesh, item: Item, text: str) -> bool:
 def _unknown(mesh: Mesh, item: Item, field: Field, text: str) -> Iterator[Finding]:
     if mesh.hides(text, item.namespace):
         return
-    full = spellings(text, item.namespace)[0]
-    near = nearest(full, mesh.hosts)
+    full, other = spellings(text, item.namespace)
+    near = nearest(full, mesh.hosts) or nearest(other, mesh.hosts)
     remedy = f"did you mean {near}?" if near else "declare it with a Service or a ServiceEntry, or correct the name"
     yield item.find(messages.UNKNOWN_HOST, field, f"no Service or ServiceEntry declares {full}", remedy)
 

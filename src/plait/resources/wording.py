@@ -4,6 +4,7 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Union, get_args, get_origin
 
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from plait.resources import paths
@@ -30,7 +31,8 @@ def word(error: ErrorDetails, model: type[Model]) -> tuple[str, str]:
     if kind in _EXPECTED and _is_hidden(error["loc"], model):
         return f"must be of type {_EXPECTED[kind]}, not {type_name(value)}", ""
     if kind in _EXPECTED:
-        return _wrong_type(_EXPECTED[kind], value)
+        problem, remedy = _wrong_type(_EXPECTED[kind], value)
+        return problem, _with_unit(error["loc"], value, model) or remedy
     if kind == "extra_forbidden":
         return _unknown_field(error["loc"], model)
     special = _SPECIAL.get(kind)
@@ -114,6 +116,28 @@ def _wrong_type(expected: str, value: Any) -> tuple[str, str]:
     elif expected == "array":
         remedy = "write it as a list, each item with '- '"
     return f"must be of type {expected}, not {actual}{shown}", remedy
+
+
+def _with_unit(location: tuple[str | int, ...], value: Any, model: type[Model]) -> str:
+    """The remedy for a bare number where a duration belongs: quotes alone would not make it one."""
+    owner = model_at(model, location[:-1])
+    fields = {field.alias: field for field in owner.model_fields.values()} if owner else {}
+    field = fields.get(str(location[-1]))
+    if field is None or type(value) not in (int, float):
+        return ""
+    annotation: Any = field.rebuild_annotation()
+    adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+    if _takes(adapter, str(value)) or not _takes(adapter, f"{value}s") or _takes(adapter, "x"):
+        return ""
+    return f"write it with its unit: {value}s"
+
+
+def _takes(adapter: TypeAdapter[Any], text: str) -> bool:
+    try:
+        adapter.validate_python(text)
+    except ValidationError:
+        return False
+    return True
 
 
 def _unknown_field(location: tuple[str | int, ...], model: type[Model]) -> tuple[str, str]:

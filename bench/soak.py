@@ -2,7 +2,7 @@
 
 usage: python -m bench.soak [--seconds N]        (600)
 
-Every second a route changes, every 10 seconds a workload of a serving service is stopped and started, every minute
+Every second the rules of two Services change (`soak_traffic`), every 10 seconds a workload of a serving service is stopped and started, every minute
 control or the node agent is killed (in turn; `plait up` starts it again). Leaf certificates live so short that each
 workload's is renewed every half minute on average. Meanwhile calls of several kinds (see STREAMS) are counted; nothing
 is tried again. A change that control or agent cannot take because it was just killed is made again until it is taken.
@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from bench import counting, mesh, processes, starting
+from bench import counting, mesh, processes, soak_traffic, starting
 from plait.api.client import Client
 from plait.errors import PlaitError
 
@@ -36,8 +36,12 @@ STREAMS: Final = {
     "direct": {"url": "http://one/", "workers": 2, "pause": 0.04},
     "fresh": {"url": "http://two/", "fresh": True, "workers": 1, "pause": 0.1},
     "slow": {"url": "http://web/slow/1.0", "workers": 4},
+    "istio": {"url": "http://shop/", "workers": 2, "pause": 0.04},
+    "istio-posted": {"url": "http://shop/", "method": "POST", "body": "x" * 4000, "workers": 1, "pause": 0.05},
+    "counted": {"url": "http://counted/", "workers": 2, "pause": 0.04},
 }
 SERVERS: Final = {"one-1": "one", "two-1": "two", "one-2": "one", "two-2": "two"}
+VERSIONS: Final = {"one": "v1", "two": "v2"}
 LEAF_TTL: Final = "67s"
 """Leaves are renewed at 40 to 50 % of their life: on average 30 s after they were issued."""
 TAKEN_WITHIN: Final = 60.0
@@ -67,22 +71,22 @@ class Soak:
         self._story = story
         self._stopping = threading.Event()
         self._leaves: dict[Path, bytes] = {}
-        self._split = 0
+        self._changed = 0
         self._restarted = 0
         self._killed = 0
 
     def prepare(self) -> None:
         """Start what serves."""
-        self._mesh.apply([service()])
+        self._mesh.apply(soak_traffic.services())
         for name in SERVERS:
             self._serve(name)
-        self._change_route()
+        self._change_rules()
         self._story.done.clear()
 
     def everything(self, seconds: float) -> None:
         """Do all of it for that long."""
         deeds = (
-            (1.0, "route change", self._change_route),
+            (1.0, "change of rules", self._change_rules),
             (10.0, "workload restart", self._restart_workload),
             (60.0, "kill", self._kill),
             (1.0, "leaf rotation", self._look_at_leaves),
@@ -115,12 +119,11 @@ class Soak:
                 continue
             return
 
-    def _change_route(self) -> None:
-        one = (100, 0, 50, 90, 10)[self._split % 5]
+    def _change_rules(self) -> None:
         with Client(f"unix://{self._mesh.state / 'run' / 'api.sock'}") as client:
-            client.apply([route(one, str(self._split))], fieldManager="soak")
-        self._split += 1
-        self._story.done["route changes"] += 1
+            client.apply(soak_traffic.rules(self._changed), fieldManager="soak")
+        self._changed += 1
+        self._story.done["changes of rules"] += 1
 
     def _restart_workload(self) -> None:
         name = list(SERVERS)[self._restarted % len(SERVERS)]
@@ -154,37 +157,8 @@ class Soak:
     def _serve(self, name: str) -> None:
         words = ("run", "--name", name, "--service", f"{SERVERS[name]}:80", "--port", "8000/http")
         server = counting.server_command(8000, name)
-        self._mesh.plait(*words, "--labels", "app=web", "--detach", "--", *server)
-
-
-def service() -> dict[str, Any]:
-    """The service that is routed."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": "web", "namespace": "default"},
-        "spec": {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80, "targetPort": 8000}]},
-    }
-
-
-def route(one: int, mark: str) -> dict[str, Any]:
-    """Its route: a split, and a header that makes each version of it differ."""
-    backends = [{"name": "one", "port": 80, "weight": one}, {"name": "two", "port": 80, "weight": 100 - one}]
-    change = {"set": [{"name": "x-version", "value": mark}]}
-    return {
-        "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "HTTPRoute",
-        "metadata": {"name": "web", "namespace": "default"},
-        "spec": {
-            "parentRefs": [{"group": "", "kind": "Service", "name": "web"}],
-            "rules": [
-                {
-                    "backendRefs": backends,
-                    "filters": [{"type": "ResponseHeaderModifier", "responseHeaderModifier": change}],
-                }
-            ],
-        },
-    }
+        labels = f"app=web,version={VERSIONS[SERVERS[name]]}"
+        self._mesh.plait(*words, "--labels", labels, "--detach", "--", *server)
 
 
 def memories(running: mesh.Mesh) -> dict[str, float]:

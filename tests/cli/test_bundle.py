@@ -150,15 +150,21 @@ def test_https_is_believed_if_its_certificate_is(
 ) -> None:
     """A server that a trusted root vouches for needs no digest; a stranger, and a way out of https, are refused."""
     context, root = trusted
-    with web({"/one.yaml": ONE}) as plain, web({"/one.yaml": ONE, "/away": f"TO {plain}/one.yaml"}, context) as url:
+    ways = {"/one.yaml": ONE}
+    back: dict[str, str] = {"/one.yaml": ONE}
+    with web(back) as plain, web(ways, context) as url:
+        ways["/away"], ways["/round"] = f"TO {plain}/one.yaml", f"TO {plain}/back"
+        back["/back"] = f"TO {url}/one.yaml"
         known = plait("apply", "-f", f"{url}/one.yaml", SSL_CERT_FILE=str(root))
         stranger = plait("apply", "-f", f"{url}/one.yaml")
         away = plait("apply", "-f", f"{url}/away", SSL_CERT_FILE=str(root))
+        around = plait("apply", "-f", f"{url}/round", SSL_CERT_FILE=str(root))
         missing = plait("apply", "-f", f"{url}/two.yaml", SSL_CERT_FILE=str(root))
 
     assert (known.code, known.out) == (0, "configmap/one created\n")
     assert (stranger.code, "cannot be fetched" in stranger.err) == (3, True)
     assert (away.code, "which is not encrypted" in away.err) == (2, True)
+    assert (around.code, "which is not encrypted" in around.err) == (2, True)
     assert (missing.code, "answers 404" in missing.err) == (3, True)
 
 

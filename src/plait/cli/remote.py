@@ -67,8 +67,9 @@ def _fetched(url: str) -> bytes:
         with httpx.stream("GET", url, follow_redirects=True, timeout=_WITHIN) as answer:
             if not answer.is_success:
                 raise UnreachableError(f"{url} answers {answer.status_code}", "check the address")
-            if url.startswith("https:") and answer.url.scheme != "https":
-                raise UsageError(f"{url} leads to {answer.url}, which is not encrypted", "name the file itself")
+            for hop in (*answer.history, answer):
+                if url.startswith("https:") and hop.url.scheme != "https":
+                    raise UsageError(f"{url} leads to {hop.url}, which is not encrypted", "name the file itself")
             for part in answer.iter_bytes():
                 content += part
                 if len(content) > MOST_BYTES:

@@ -146,7 +146,7 @@ def test_start_with_mistakes(plait: Plait, agent: FakeAgent, tmp_path: Path):
     assert [line.partition(": ")[0] for line in outcome.err.splitlines()] == [
         "w.yaml:2",
         "w.yaml:3",
-        "2 mistakes found; nothing was applied",
+        "2 mistakes found; nothing was started",
     ]
 
 

@@ -38,11 +38,23 @@ def test_error_is_one_line_and_a_hint():
     assert errors.describe(NotFoundError("no such thing")) == "error: no such thing"
 
 
-def test_violations_are_all_printed():
-    """Wrong input prints every mistake on a line of its own, and that nothing happened."""
+@pytest.mark.parametrize(
+    ("command", "end"),
+    [
+        ("apply", "; nothing was applied"),
+        ("bundle", "; nothing was written"),
+        ("delete", "; nothing was deleted"),
+        ("start", "; nothing was started"),
+        ("diff", ""),
+        ("test", ""),
+        ("", ""),
+    ],
+)
+def test_violations_are_all_printed(command: str, end: str):
+    """Wrong input prints every mistake on a line of its own, and what the command therefore did not do."""
     error = InvalidInputError([Violation(file="a.yaml", line=3, problem="x"), Violation(problem="y", remedy="z")])
 
-    assert errors.describe(error) == "a.yaml:3: x\ny; z\n2 mistakes found; nothing was applied"
+    assert errors.describe(error, command) == f"a.yaml:3: x\ny; z\n2 mistakes found{end}"
 
 
 @given(cells=st.lists(st.lists(st.text("ab c", max_size=6), min_size=2, max_size=2), max_size=4))

@@ -26,6 +26,15 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+UNDONE = {
+    "apply": "nothing was applied",
+    "bundle": "nothing was written",
+    "delete": "nothing was deleted",
+    "start": "nothing was started",
+}
+"""What did not happen because the input is wrong, by command; the others change nothing, or not by what they read."""
+
+
 class UsageError(PlaitError):
     """The command line itself is wrong."""
 
@@ -46,18 +55,19 @@ class CommandError(PlaitError):
         self.exit_code = exit_code
 
 
-def describe(error: PlaitError) -> str:
-    """What is printed of an error: one line and a hint, or every violation and their number."""
+def describe(error: PlaitError, command: str = "") -> str:
+    """What is printed of an error: one line and a hint, or every violation, their number and what was not done."""
     if isinstance(error, InvalidInputError):
         lines = [str(violation) for violation in error.violations]
-        return "\n".join([*lines, f"{counted(len(lines), 'mistake')} found; nothing was applied"])
+        undone = f"; {UNDONE[command]}" if command in UNDONE else ""
+        return "\n".join([*lines, f"{counted(len(lines), 'mistake')} found{undone}"])
     lines = [f"error: {error.problem}"]
     if error.remedy:
         lines.append(f"  hint: {error.remedy}")
     return "\n".join(lines)
 
 
-def report(error: PlaitError) -> int:
-    """Print an error on standard error; returns the exit code."""
-    note(describe(error))
+def report(error: PlaitError, command: str = "") -> int:
+    """Print an error of that command on standard error; returns the exit code."""
+    note(describe(error, command))
     return error.exit_code

@@ -42,7 +42,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         command = words[0] if words else ""
         return _dispatch(command, words)
     except PlaitError as error:
-        code = report(error)
+        code = report(error, command)
         own = command in CARRIERS and code not in (ExitCode.NOT_EXECUTABLE, ExitCode.NOT_FOUND)
         return ExitCode.OWN_FAILURE if own else code
     except KeyboardInterrupt:

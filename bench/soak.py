@@ -2,10 +2,11 @@
 
 usage: python -m bench.soak [--seconds N]        (600)
 
-Every second the rules of two Services change (`soak_traffic`), every 10 seconds a workload of a serving service is stopped and started, every minute
-control or the node agent is killed (in turn; `plait up` starts it again). Leaf certificates live so short that each
-workload's is renewed every half minute on average. Meanwhile calls of several kinds (see STREAMS) are counted; nothing
-is tried again. A change that control or agent cannot take because it was just killed is made again until it is taken.
+Every second the rules of two Services change (`soak_traffic`), every 10 seconds a workload of a serving service is
+stopped and started, every minute control or the node agent is killed (in turn; `plait up` starts it again). Leaf
+certificates live so short that each workload's is renewed every half minute on average. Meanwhile calls of several
+kinds (see STREAMS) are counted; nothing is tried again. A change that control or agent cannot take because it was just
+killed is made again until it is taken.
 
 Prints what happened, the memory of all processes at begin and end, and what was lost; writes build/soak.json.
 """

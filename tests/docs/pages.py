@@ -128,6 +128,7 @@ def follow(page: Path, shell: Shell, folder: Path) -> None:
             for command in commands(block):
                 _do(command, shell, place=f"{page.relative_to(ROOT)}:{block.line}")
         elif block.name:
+            (folder / block.name).parent.mkdir(parents=True, exist_ok=True)
             (folder / block.name).write_text(block.text, encoding="utf-8")
 
 

@@ -133,6 +133,16 @@ def test_pruning_deletes_what_the_owner_no_longer_has(api: Api) -> None:
     assert _apply(api, prune=True).status_code == 422
 
 
+def test_taking_an_object_out_of_anothers_set_is_told(api: Api) -> None:
+    """The set that loses an object would take it back at its next apply: both have it."""
+    first = _apply(api, config_map("mine", a="1"), owner="shop").json()["results"][0]
+    again = _apply(api, config_map("mine", a="1"), owner="shop").json()["results"][0]
+    taken = _apply(api, config_map("mine", a="1"), owner="bank").json()["results"][0]
+
+    assert "was in the set" not in first["note"] + again["note"]
+    assert "was in the set of shop, is in that of bank from now on" in taken["note"]
+
+
 def test_fields_of_others_stay(api: Api) -> None:
     """What another writer added to the object is not removed by applying it again; what we change is ours."""
     _apply(api, service(tier="front"))

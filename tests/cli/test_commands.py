@@ -287,6 +287,25 @@ def test_diff(plait: Plait, mesh: FakeMesh, shop: Path):
     ]
 
 
+def test_diff_shows_what_the_server_would_add(plait: Plait, mesh: FakeMesh, shop: Path):
+    """A new object is shown with the server's defaults; one without a namespace is named without one."""
+    shop.write_text("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n")
+    named = json.loads(plait("diff", "-f", "shop.yaml", "-o", "json").out)
+    shop.write_text(
+        shop.read_text()
+        + "---\n"
+        + ROUTE.partition("---")[0].replace("  name: web\n", "  name: web\n  namespace: shop\n", 1)
+    )
+    inside = json.loads(plait("diff", "-f", "shop.yaml", "-o", "json").out)
+    shop.write_text(ROUTE)
+    route = json.loads(plait("diff", "-f", "shop.yaml", "-o", "json").out)[-1]
+
+    assert [change["object"] for change in named] == ["Namespace shop"]
+    assert [change["object"] for change in inside] == ["Namespace shop", "Service shop/web"]
+    assert route["before"] is None
+    assert route["after"]["metadata"]["namespace"] == "default"
+
+
 def test_why(plait: Plait, mesh: FakeMesh):
     """`plait why` asks with method, headers and claims, and tells the steps with their lines of YAML."""
     outcome = plait(

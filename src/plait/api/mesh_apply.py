@@ -73,7 +73,7 @@ async def _attempt(backend: Backend, request: ApplyRequest) -> ApplyAnswer:
     rehearsal = await settled(backend.rehearse(writes)) if request.dry_run else None
     if writes and not request.dry_run:
         await backend.store.commit(writes)
-    results = [_result(part) for part in parts] + [_deleted(document) for document, _ in pruned]
+    results = [_result(part, request.owner) for part in parts] + [_deleted(document) for document, _ in pruned]
     return ApplyAnswer(results=tuple(results), revision=backend.store.revision, rehearsal=rehearsal)
 
 
@@ -147,7 +147,7 @@ async def _pruned(backend: Backend, request: ApplyRequest, kept: set[ObjectKey])
     return list(pruned.values())
 
 
-def _result(part: _Part) -> ApplyResult:
+def _result(part: _Part, owner: str) -> ApplyResult:
     planned, kind = part.planned, part.served.kind
     if planned.old is None:
         result = "created"
@@ -164,8 +164,16 @@ def _result(part: _Part) -> ApplyResult:
         name=metadata["name"],
         api_version=part.served.api_version,
         result=result,
-        note=kind.note,
+        note="; ".join(filter(None, (kind.note, _taken_over(planned.old, owner)))),
     )
+
+
+def _taken_over(old: Document | None, owner: str) -> str:
+    """A sentence if the object was in another owner's set."""
+    before = map_at(old or {}, "metadata", "labels").get(OWNER)
+    if not owner or not before or before == owner:
+        return ""
+    return f"was in the set of {before}, is in that of {owner} from now on; take it out of the other set"
 
 
 def _deleted(document: Document) -> ApplyResult:

@@ -62,18 +62,21 @@ def _change(client: "Client", value: dict[str, Any], default_namespace: str) -> 
         before = client.get(path)
     except NotFoundError:
         before = None
-    after = value if before is None else _would_be(client, path, value)
-    old, new = _clean(before), _clean(after)
+    old, new = _clean(before), _clean(_would_be(client, path, value))
     if old == new:
         return None
-    return {"object": f"{kind} {namespace}/{metadata.get('name')}", "before": old, "after": new}
+    name = f"{namespace}/{metadata.get('name')}" if place.namespaced else metadata.get("name")
+    return {"object": f"{kind} {name}", "before": old, "after": new}
 
 
 def _would_be(client: "Client", path: str, value: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the server says the object becomes."""
+    """What the server says the object becomes; the object itself where its namespace is new too."""
     query = {"dryRun": "All", "fieldManager": "plait", "force": "true"}
     headers = {"content-type": "application/apply-patch+yaml"}
-    return client.request("PATCH", path, body=value, query=query, headers=headers)
+    try:
+        return client.request("PATCH", path, body=value, query=query, headers=headers)
+    except NotFoundError:
+        return value
 
 
 def _clean(value: Mapping[str, Any] | None) -> dict[str, Any] | None:

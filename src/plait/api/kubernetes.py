@@ -13,6 +13,7 @@ from plait.api import discovery, objects, openapi, watch
 from plait.api.backend import Backend
 from plait.api.call import Call, read_body, target_of
 from plait.api.kinds import Catalogue
+from plait.api.secrecy import refuse_kept
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -64,9 +65,11 @@ class KubernetesApi:
 
     async def _objects(self, request: Request) -> Response:
         group, version = request.path_params.get("group", ""), request.path_params["version"]
+        target = await target_of(self._catalogue, group, version, request.path_params["rest"])
+        refuse_kept(request.state.user, request.method, target.served.key(target.namespace, target.name))
         call = Call(
             backend=self._backend,
-            target=await target_of(self._catalogue, group, version, request.path_params["rest"]),
+            target=target,
             method=request.method if request.method != "HEAD" else "GET",
             query=request.query_params,
             headers=request.headers,

@@ -15,6 +15,7 @@ from plait.api.deletion import removal
 from plait.api.errors import ApiError, invalid
 from plait.api.kinds import Served
 from plait.api.list_types import list_types
+from plait.api.secrecy import refuse_kept
 from plait.api.server_side_apply import Application, apply
 from plait.api.shapes import map_at
 from plait.api.writes import Edit, Planned, plan, retried
@@ -40,7 +41,7 @@ class _Part:
         return self.served.key(metadata.get("namespace", ""), metadata["name"])
 
 
-async def apply_set(backend: Backend, request: ApplyRequest) -> ApplyAnswer:
+async def apply_set(backend: Backend, request: ApplyRequest, *, user: str) -> ApplyAnswer:
     """Put a set into force; ApiError 422 lists everything that is wrong with it."""
     if request.prune and not request.owner:
         raise ApiError(422, "prune needs an owner", "name the set: --owner NAME")
@@ -51,12 +52,12 @@ async def apply_set(backend: Backend, request: ApplyRequest) -> ApplyAnswer:
         raise invalid(violations)
 
     async def attempt() -> ApplyAnswer:
-        return await _attempt(backend, request)
+        return await _attempt(backend, request, user)
 
     return await retried(attempt)
 
 
-async def _attempt(backend: Backend, request: ApplyRequest) -> ApplyAnswer:
+async def _attempt(backend: Backend, request: ApplyRequest, user: str) -> ApplyAnswer:
     documents = sorted(request.documents, key=lambda document: document.get("kind") != "Namespace")
     made = [document["metadata"]["name"] for document in documents if document.get("kind") == "Namespace"]
     parts: list[_Part] = []
@@ -69,6 +70,8 @@ async def _attempt(backend: Backend, request: ApplyRequest) -> ApplyAnswer:
     if violations:
         raise invalid(tuple(violations))
     pruned = await _pruned(backend, request, {part.key for part in parts})
+    for key in [part.key for part in parts] + [write.key for _, write in pruned]:
+        refuse_kept(user, "POST", key)
     writes = [part.planned.write for part in parts if part.planned.write] + [write for _, write in pruned]
     rehearsal = await settled(backend.rehearse(writes)) if request.dry_run else None
     if writes and not request.dry_run:

@@ -86,9 +86,9 @@ def _add_views(router: APIRouter, backend: Backend) -> None:
 
 def _add_actions(router: APIRouter, backend: Backend) -> None:
     @router.post("/apply")
-    async def apply(request: schemas.ApplyRequest) -> schemas.ApplyAnswer:
+    async def apply(request: schemas.ApplyRequest, caller: Request) -> schemas.ApplyAnswer:
         """Put a set of objects into force, all or nothing."""
-        return await apply_set(backend, request)
+        return await apply_set(backend, request, user=caller.state.user)
 
     @router.post("/join")
     async def join(body: Annotated[dict[str, Any], Body()], request: Request) -> dict[str, Any]:

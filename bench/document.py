@@ -8,7 +8,7 @@ import dataclasses
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -30,8 +30,16 @@ Rows = Mapping[str, Row]
 
 
 def read(path: Path) -> Rows:
-    """The rows of a run by name."""
-    return {row["name"]: Row(**row) for row in json.loads(path.read_text())}
+    """The rows of a run by name; a name that is indented is told with those above that it belongs to."""
+    return {row.name: row for row in _whole_names([Row(**row) for row in json.loads(path.read_text())])}
+
+
+def _whole_names(rows: Sequence[Row]) -> Iterator[Row]:
+    above: list[str] = []
+    for row in rows:
+        depth = (len(row.name) - len(row.name.lstrip())) // 2
+        above[depth:] = [row.name.strip()]
+        yield dataclasses.replace(row, name=": ".join(above))
 
 
 def filled(page: str, rows: Rows) -> str:

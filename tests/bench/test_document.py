@@ -1,5 +1,8 @@
 """The page and the picture that a run fills."""
 
+import json
+from dataclasses import asdict
+from pathlib import Path
 from xml.etree import ElementTree
 
 from bench import chart, document, figures
@@ -65,6 +68,18 @@ def test_rows_of_cells_are_not_repeated_among_the_rest() -> None:
     lines = document.rest(rows(CPU, BOUND, lone))
 
     assert lines[2:] == ["| `plait run --detach` until Running | 0.27 s | 0.2..0.3 |"]
+
+
+def test_rows_of_the_same_name_are_told_with_what_they_belong_to(tmp_path: Path) -> None:
+    """Growth has the same rows for every size; none takes another's place."""
+    names = ["100 sidecars", "  one route", "    taken by half", "200 sidecars", "  one route"]
+    written = [asdict(Row(name=name, value=number, unit="s", must="< 9")) for number, name in enumerate(names)]
+    (tmp_path / "bench.json").write_text(json.dumps(written))
+
+    found = document.read(tmp_path / "bench.json")
+
+    assert [*found][1:3] == ["100 sidecars: one route", "100 sidecars: one route: taken by half"]
+    assert found["200 sidecars: one route"].value == 4
 
 
 def test_every_path_of_every_cell_has_a_line() -> None:

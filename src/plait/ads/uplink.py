@@ -17,7 +17,6 @@ from plait.ads.server import ACCEPTED, DELTA_METHOD, SERVICE, StreamEnd
 from plait.ads.transport import Channels
 from plait.aio.backoff import backoff
 from plait.aio.signal import Signal
-from plait.aio.supervise import heed_cancellation
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +54,6 @@ class Uplink:
             finally:
                 self._state.disconnect()
                 self._moved(self._state.proxy)
-            heed_cancellation()
             if self._accepted:
                 pauses = backoff()
             await asyncio.sleep(next(pauses))

@@ -35,18 +35,6 @@ async def supervise(
             RESTARTS[name] += 1
         else:
             return
-        heed_cancellation()
         if clock() - began > _HEALTHY_AFTER:
             pauses = waits()
         await asyncio.sleep(next(pauses))
-
-
-def heed_cancellation() -> None:
-    """Raise CancelledError if the running task was told to end.
-
-    In Python 3.11 and 3.12 a group of tasks that fails while its own task is being cancelled raises only the failure.
-    Who catches that and goes on has to ask, or never ends.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

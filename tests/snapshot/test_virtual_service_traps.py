@@ -2,7 +2,10 @@
 
 import pytest
 
+from plait.compiler.compile import compile_view
+from plait.envoy.types import CLUSTER, ROUTE
 from plait.model.traffic import ClusterKey
+from plait.snapshot.project import project
 from tests.snapshot.resources_builders import (
     NETWORKING,
     Document,
@@ -11,6 +14,7 @@ from tests.snapshot.resources_builders import (
     name_of,
     resource,
     snapshot_of,
+    workload,
 )
 from tests.snapshot.virtual_service_builders import (
     REVIEWS,
@@ -180,9 +184,24 @@ def test_trap_10_one_destination_has_all(weight: int):
     assert [(item.cluster, item.weight) for item in first.destinations] == [
         (ClusterKey(service=name_of("v2"), port=9080), 1)
     ]
-    assert [(item.cluster, item.weight) for item in second.destinations] == [
+    assert [(item.cluster, item.weight) for item in second.destinations if item.weight] == [
         (ClusterKey(service=name_of("reviews"), port=9080), 5)
     ]
+
+
+def test_a_destination_without_a_share_keeps_its_cluster():
+    """A request that a delay holds has chosen its cluster: it must be there after the share falls to 0."""
+    shares = [{"destination": {"host": "v2"}, "weight": 0}, {"destination": {"host": "reviews"}, "weight": 100}]
+    delay = {"delay": {"fixedDelay": "1s", "percentage": {"value": 100}}}
+    snapshot = snapshot_of(REVIEWS, V2, workload("client"), virtual_service("vs", {"fault": delay, "route": shares}))
+    view = project(snapshot, name_of("client"), frozenset({"reviews.default.svc.cluster.local"}))
+
+    resources = compile_view(view)
+
+    assert "v2.default.svc.cluster.local:9080" in resources.of(CLUSTER)
+    routes = str([resources.of(ROUTE)[name].body for name in resources.of(ROUTE)])
+    assert "reviews.default.svc.cluster.local:9080" in routes
+    assert "v2.default" not in routes
 
 
 def test_trap_11_subsets_are_clusters_of_their_own():

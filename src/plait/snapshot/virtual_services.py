@@ -119,18 +119,20 @@ def _rules(route: HTTPRoute, origin: Origin, label: str) -> Iterator[VirtualRule
 
 
 def _destinations(route: HTTPRoute, origin: Origin) -> Iterator[VirtualDestination]:
-    """The shares; of one destination the weight means nothing, and of several 0 means none."""
+    """The shares; of one destination the weight means nothing, and of several 0 means none.
+
+    One of 0 is named all the same, so that callers keep its cluster: requests that a delay holds may have chosen it.
+    """
     alone = len(route.route) == 1
     for at, item in enumerate(route.route):
-        if alone or item.weight:
-            place = replace(origin, path=f"{origin.path}.route[{at}].destination")
-            headers = item.headers or api.Headers()
-            yield replace(
-                virtual_destination(item.destination, place),
-                weight=1 if alone else item.weight,
-                request_headers=header_change(headers.request),
-                response_headers=header_change(headers.response),
-            )
+        place = replace(origin, path=f"{origin.path}.route[{at}].destination")
+        headers = item.headers or api.Headers()
+        yield replace(
+            virtual_destination(item.destination, place),
+            weight=1 if alone else item.weight,
+            request_headers=header_change(headers.request),
+            response_headers=header_change(headers.response),
+        )
 
 
 def _mirrors(route: HTTPRoute, origin: Origin) -> Iterator[VirtualDestination]:

@@ -69,8 +69,14 @@ def _pair(mesh: Mesh, folder: Path, *, server: str, client: str, name: str) -> P
     mesh.plait("run", "--detach", "--name", server, "--service-account", server, "--labels", f"app={server}",
                *numbers, "--probe", "tcp", "--", *app)  # fmt: skip
     mesh.plait("run", "--detach", "--name", client, "--service-account", "client", "--", "sleep", "100000")
-    mesh.plait("exec", client, "--", "getent", "hosts", server)
-    service = json.loads(mesh.plait("get", "service", server, "-o", "json"))
+    found = between(mesh, client=client, server=server, service=server)
+    return dataclasses.replace(found, name=name, beside=(mesh.pid("node"),))
+
+
+def between(mesh: Mesh, *, client: str, server: str, service: str) -> PathUnderTest:
+    """The path from one running workload to another by the name of a service, which is the path's name too."""
+    mesh.plait("exec", client, "--", "getent", "hosts", service)
+    known = json.loads(mesh.plait("get", "service", service, "-o", "json"))
     places = [Path(mesh.workload(each)["netns"]).name for each in (client, server)]
 
     def sidecars() -> tuple[int, ...]:
@@ -81,11 +87,10 @@ def _pair(mesh: Mesh, folder: Path, *, server: str, client: str, name: str) -> P
             os.kill(pid, signal.SIGKILL)
 
     return PathUnderTest(
-        name=name,
-        address=service["spec"]["clusterIP"],
+        name=service,
+        address=known["spec"]["clusterIP"],
         places=(places[0], places[1]),
-        host=server,
+        host=service,
         sidecars=sidecars,
         restart=restart,
-        beside=(mesh.pid("node"),),
     )

@@ -4,15 +4,12 @@ Two Services lead to the same app; one has the rules, the other none. The same c
 sidecars, in turn, round after round; the ratio is that of the two readings of a round.
 """
 
-import json
-import os
-import signal
 import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from bench import calls, processes, upstream
+from bench import calls, plait_paths, upstream
 from bench.calls import Call
 from bench.cells import Cell
 from bench.mesh import Mesh
@@ -126,27 +123,5 @@ def _paths(mesh: Mesh, folder: Path) -> tuple[PathUnderTest, PathUnderTest]:
                "--probe", "tcp", "--", *app)  # fmt: skip
     client = f"client-{APP}"
     mesh.plait("run", "--detach", "--name", client, "--", "sleep", "100000")
-    places = [Path(mesh.workload(each)["netns"]).name for each in (client, APP)]
-
-    def sidecars() -> tuple[int, ...]:
-        return tuple(pid for place in places for pid in processes.inside(place, "envoy"))
-
-    def restart(_protocol: calls.Protocol) -> None:
-        for pid in sidecars():
-            os.kill(pid, signal.SIGKILL)
-
-    found: list[PathUnderTest] = []
-    for name in (PLAIN, LONG):
-        mesh.plait("exec", client, "--", "getent", "hosts", name)
-        service = json.loads(mesh.plait("get", "service", name, "-o", "json"))
-        found.append(
-            PathUnderTest(
-                name=name,
-                address=service["spec"]["clusterIP"],
-                places=(places[0], places[1]),
-                host=name,
-                sidecars=sidecars,
-                restart=restart,
-            )
-        )
-    return found[0], found[1]
+    plain, long = (plait_paths.between(mesh, client=client, server=APP, service=name) for name in (PLAIN, LONG))
+    return plain, long

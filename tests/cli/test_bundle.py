@@ -103,6 +103,19 @@ def test_the_same_files_make_the_same_bundle(plait: Plait, folder: Path) -> None
     assert [each["metadata"]["name"] for each in yaml.safe_load_all(text)] == ["one", "two"]
 
 
+@pytest.mark.parametrize(
+    ("path", "what"), [("-", "standard input"), ("https://127.0.0.1:1/a", "https://127.0.0.1:1/a")]
+)
+def test_only_files_are_bundled(plait: Plait, path: str, what: str) -> None:
+    """What would be read twice might differ; it is told to save it first."""
+    outcome = plait("bundle", "-f", path, "--to", "all.yaml", stdin=ONE)
+
+    assert (outcome.code, outcome.err.splitlines()) == (
+        2,
+        [f"error: {what} is no file", "  hint: a bundle is made of files: save it first"],
+    )
+
+
 def test_mistakes_are_not_bundled(plait: Plait, folder: Path) -> None:
     """A mistake is told at its line, and no bundle is written."""
     (folder / "conf" / "b.yaml").write_text(TWO.replace("metadata", "metadatas"))
@@ -123,6 +136,7 @@ def test_only_what_the_digest_says_is_applied(plait: Plait, mesh: FakeMesh, fold
     assert (wrong.code, wrong.out) == (1, "")
     assert f"error: all.yaml has another digest: {digest(text)}; nothing was changed" in wrong.err
     assert plait("get", "configmap", "one").code == 4
+    assert plait("apply", "-f", "all.yaml", "--digest", f"sha256:{digest(text)[7:].upper()}", "--dry-run").code == 0
 
     assert (
         plait("apply", "-f", "all.yaml", "--digest", digest(text)).out
@@ -174,6 +188,7 @@ def test_https_is_believed_if_its_certificate_is(
         (("-f", "conf", "--digest", "sha256:" + "0" * 64), "conf cannot be read: Is a directory"),
         (("-f", "conf/a.yaml", "--digest", "md5:1"), "`md5:1` is no digest"),
         (("-f", "conf/a.yaml", "conf/b.yaml", "--digest", "sha256:" + "0" * 64), "--digest is for one file"),
+        (("-f", "ftp://example.org/a.yaml"), "ftp://example.org/a.yaml cannot be fetched"),
         (("-f", "http://127.0.0.1:1/a", "--digest", "sha256:" + "0" * 64), "cannot be fetched"),
     ],
 )

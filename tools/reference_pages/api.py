@@ -42,6 +42,7 @@ Refusals are `Status` objects, as Kubernetes' clients expect."""
 
 ACCESS = """The API listens on a unix socket that only its owner may open, and on TLS at the loopback address. `plait up
 --listen ADDRESS` opens it to other machines. Over TLS a bearer token is needed: `plait token create --user NAME`.
+Secrets, and writes to `plait-system`, are for the owner only: others get 403.
 `plait status` prints where it is."""
 
 

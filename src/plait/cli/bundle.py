@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from plait.cli import documents, options, remote
+from plait.cli.errors import UsageError
 from plait.cli.output import counted, say
 from plait.cli.render import Output, show_value
 from plait.errors import InvalidInputError, RefusedError
@@ -27,10 +28,14 @@ def bundle(
     output: options.Format = Output.TABLE,
 ) -> None:
     """Put files and folders in one file, and tell its digest."""
-    loaded = documents.read_correct(files, more)
+    paths = [*files, *(more or ())]
+    if away := [path for path in paths if str(path) == "-" or remote.url_of(path)]:
+        what = remote.url_of(away[0]) or "standard input"
+        raise UsageError(f"{what} is no file", "a bundle is made of files: save it first")
+    loaded = documents.read_correct(paths, None)
     if found := validate(loaded):
         raise InvalidInputError(found)
-    content = "".join(_part(path) for path in files_of([*files, *(more or ())])).encode()
+    content = "".join(_part(path) for path in files_of(paths)).encode()
     try:
         to.write_bytes(content)
     except OSError as error:
@@ -44,4 +49,4 @@ def bundle(
 
 def _part(path: Path) -> str:
     text = remote.read(path).strip("\n")
-    return f"---\n# from {remote.url_of(path) or path.name}\n{text.removeprefix('---').lstrip(chr(10))}\n"
+    return f"---\n# from {path.name}\n{text.removeprefix('---').lstrip(chr(10))}\n"

@@ -16,8 +16,8 @@ from plait.errors import UnreachableError
 
 MOST_BYTES: Final = 16 * 1024 * 1024
 _WITHIN: Final = 30.0
-_URL: Final = re.compile(r"(https?):/{1,2}(.+)")
-_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_URL: Final = re.compile(r"([a-z][a-z0-9+.-]+):/{1,2}(.+)")
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}", re.IGNORECASE)
 
 
 def url_of(path: Path) -> str:
@@ -35,10 +35,12 @@ def read(path: Path, digest: str = "") -> str:
     if digest and not _DIGEST.fullmatch(digest):
         raise UsageError(f"`{digest}` is no digest", "give sha256: and 64 hexadecimal digits, as `plait bundle` prints")
     url = url_of(path)
+    if url and not url.startswith(("https:", "http:")):
+        raise UsageError(f"{url} cannot be fetched", "use an https URL, or fetch the file and name it")
     if url.startswith("http:") and not digest:
         raise UsageError(f"{url} is not encrypted: anybody on the way may change it", "use https, or add --digest")
     content = _fetched(url) if url else _file(path)
-    if digest and (found := digest_of(content)) != digest:
+    if digest and (found := digest_of(content)) != digest.lower():
         raise CheckError(
             f"{url or path} has another digest: {found}; nothing was changed",
             "if that change is meant, give the new digest",

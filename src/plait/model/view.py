@@ -4,6 +4,7 @@ The compiler reads only this, so equal views give equal bytes and one workload's
 cannot leak into another's. Endpoints and scope keys are outside the view: they are shared values.
 """
 
+import ipaddress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -21,6 +22,12 @@ from plait.model.traffic_policy import Pool, TrafficPolicy
 
 SERVICE_ADDRESSES: Final = "240.240.0.0/16"
 """Where the addresses of services come from that the mesh gives."""
+_GIVEN: Final = ipaddress.ip_network(SERVICE_ADDRESSES)
+
+
+def is_given(address: str) -> bool:
+    """Whether the mesh gave a service that address; without it such an address leads nowhere."""
+    return bool(address) and ipaddress.ip_address(address) in _GIVEN
 
 
 class InboundMode(StrEnum):

@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 from plait.errors import RefusedError
 from plait.model.ids import ObjectName
 from plait.model.services import Protocol
+from plait.node.nft import INBOUND_PORT, OUTBOUND_PORT
 
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _PROTOCOLS: Final[Mapping[str, Protocol]] = {
@@ -23,7 +24,7 @@ _PROTOCOLS: Final[Mapping[str, Protocol]] = {
     "tls": Protocol.TLS,
     "https": Protocol.TLS,
 }
-SIDECAR_PORTS: Final = frozenset({15001, 15006})
+SIDECAR_PORTS: Final = frozenset({OUTBOUND_PORT, INBOUND_PORT})
 """Where the sidecar listens beside the app: connections from and to the app are led there."""
 CAPTURES: Final = ("auto", "transparent", "explicit")
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from plait.model.ids import Origin
+from plait.model.view import is_given
 from plait.snapshot.conditions import CONFLICTED, Problem
 from plait.snapshot.declared import DeclaredPort, DeclaredService, FixedEndpoint
 from plait.snapshot.exports import NOWHERE
@@ -82,7 +83,7 @@ def _obstacle(first: DeclaredService, other: DeclaredService) -> str:
 def _meaning(item: DeclaredService) -> tuple[object, ...]:
     """What callers would notice; only the namespace's own workloads are behind a selector, so those never agree."""
     own = item.name.namespace if item.selector else ""
-    address = "" if item.address.startswith("240.240.") else item.address
+    address = "" if is_given(item.address) else item.address
     return item.external, item.resolution, own, item.ports, item.fixed, item.proves, item.ranges, address
 
 
@@ -99,7 +100,7 @@ def _with(found: DeclaredService, item: DeclaredService) -> DeclaredService:
     ports = (*found.ports, *_ports_added(found, item))
     taken = replace(found, ports=ports)
     more = [endpoint for endpoint in _endpoints(taken, item) if endpoint not in found.fixed]
-    written = () if item.address.startswith("240.240.") or not item.address else (item.address,)
+    written = (item.address,) if item.address and not is_given(item.address) else ()
     ranges = (text for text in (*written, *item.ranges) if text not in (found.address, *found.ranges))
     return replace(
         taken,

@@ -5,7 +5,6 @@ callers in namespace shop. `db-0.db.shop.svc.cluster.local` is the one workload 
 and `10.7.0.9:5432` is whatever workload has that address.
 """
 
-import ipaddress
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
@@ -17,13 +16,12 @@ from plait.model.reach import Reach
 from plait.model.services import Capture, Endpoint, Service, Workload
 from plait.model.snapshot import Snapshot
 from plait.model.traffic import ClusterKey, Frontend
-from plait.model.view import SERVICE_ADDRESSES, NameRecord, ScopeKey
+from plait.model.view import NameRecord, ScopeKey, is_given
 from plait.snapshot.direct import dialled, endpoint_at
 from plait.snapshot.services import CLUSTER_DOMAIN
 
 _SUFFIX: Final = f".svc.{CLUSTER_DOMAIN}"
 _HTTP_PORT: Final = 80
-_GIVEN: Final = ipaddress.ip_network(SERVICE_ADDRESSES)
 _SPELLINGS: Final = 4096
 """So many names, as callers spell them, are taken apart once only."""
 DIALLED: Final = "*"
@@ -48,8 +46,7 @@ def resolve_host(snapshot: Snapshot, spelling: str, namespace: str, *, reach: Re
 
 def is_dialled(service: Service) -> bool:
     """Whether it is called by addresses that the mesh did not give, so that no question of DNS precedes a call."""
-    given = not service.address or ipaddress.ip_address(service.address) in _GIVEN
-    return bool(service.ranges) or not given
+    return bool(service.ranges) or bool(service.address and not is_given(service.address))
 
 
 def service_behind(snapshot: Snapshot, host: str) -> Service | None:

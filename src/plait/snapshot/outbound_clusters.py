@@ -14,7 +14,7 @@ from plait.model.remembered import Remembered
 from plait.model.services import Endpoint, Protocol, Resolution, Service, Workload
 from plait.model.snapshot import Snapshot
 from plait.model.traffic_policy import Algorithm, TlsMode, TrafficPolicy, UpstreamTls, policy_at
-from plait.model.view import InboundMode, OutboundCluster, ServerPort
+from plait.model.view import InboundMode, OutboundCluster, ServerPort, is_given
 from plait.snapshot.destinations import destination_rule
 from plait.snapshot.services import host_of
 from plait.snapshot.settlement import placement, settled, with_credentials
@@ -129,7 +129,7 @@ def _followed(
 
 def _invented(service: Service) -> bool:
     """Whether the address of a service is the mesh's own invention, which leads nowhere without it."""
-    return service.origin.kind == "Service" or service.address.startswith("240.240.")
+    return service.origin.kind == "Service" or is_given(service.address)
 
 
 def _proved(
